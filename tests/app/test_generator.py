@@ -1,0 +1,100 @@
+"""generate_random_string: every character equally likely, and faster by far than the article's loop."""
+
+import itertools
+import math
+import random
+import string
+import timeit
+from collections import Counter
+
+import pytest
+from app import generate_random_string
+
+CLASSES = (string.digits, string.ascii_lowercase, string.ascii_uppercase, "!@#$")
+CHOICES = [flags for flags in itertools.product((False, True), repeat=4) if any(flags)]
+
+
+def alphabet(flags):
+    return "".join(chars for chars, flag in zip(CLASSES, flags) if flag)
+
+
+def assert_uniform(counts, cells):
+    """Pearson's chi-square test of counts (Counter) over so many equally likely cells (int).
+
+    The bound is Laurent and Massart's for a chi-square variable: it is exceeded with a probability below 1e-12.
+    """
+    expected = sum(counts.values()) / cells
+    assert expected > 50
+    seen = sum((count - expected) ** 2 for count in counts.values()) / expected
+    chi_square = seen + (cells - len(counts)) * expected
+    degrees, t = cells - 1, math.log(1e12)
+    assert chi_square < degrees + 2 * math.sqrt(degrees * t) + 2 * t
+
+
+@pytest.mark.parametrize("flags", CHOICES)
+def test_characters_are_equally_likely(flags):
+    text = "".join("".join(generate_random_string(30, 1000, *flags)) for _ in range(10))
+    chars = alphabet(flags)
+    assert set(text) <= set(chars)
+    assert_uniform(Counter(text), len(chars))
+
+
+@pytest.mark.parametrize("flags", CHOICES)
+def test_neighbours_are_independent(flags):
+    text = "".join("".join(generate_random_string(30, 1000, *flags)) for _ in range(15))
+    assert_uniform(Counter(zip(text[::2], text[1::2])), len(alphabet(flags)) ** 2)
+
+
+@pytest.mark.parametrize("place", (0, 1, 15, 28, 29))
+def test_places_are_alike(place):
+    strings = itertools.chain.from_iterable(generate_random_string(30, 1000, True, True, True, True) for _ in range(10))
+    assert_uniform(Counter(text[place] for text in strings), 66)
+
+
+def test_the_test_sees_a_bias():
+    # what a plain remainder of a byte would give
+    with pytest.raises(AssertionError):
+        assert_uniform(Counter(random.SystemRandom().randrange(256) % 66 for _ in range(300000)), 66)
+
+
+def test_source_cannot_be_seeded():
+    runs = []
+    for _ in range(2):
+        random.seed(1)
+        runs.append(generate_random_string(30, 10, True, True, True, True))
+    assert runs[0] != runs[1]
+    assert len(set(runs[0] + runs[1])) == 20
+
+
+@pytest.mark.parametrize("length, num_strings", ((1, 1), (1, 1000), (30, 1), (30, 1000), (7, 13), (5, 0)))
+@pytest.mark.parametrize("flags", CHOICES)
+def test_sizes(flags, length, num_strings):
+    strings = generate_random_string(length, num_strings, *flags)
+    assert len(strings) == num_strings
+    assert all(len(text) == length for text in strings)
+
+
+def article(length, num_strings):
+    chars = []
+    chars += [str(i) for i in range(10)]
+    chars += [chr(i) for i in range(97, 123)]
+    chars += [chr(i) for i in range(65, 91)]
+    chars += ["!", "@", "#", "$"]
+    strings = []
+    for _ in range(num_strings):
+        text = ""
+        for _ in range(length):
+            text += random.choice(chars)
+        strings.append(text)
+    return strings
+
+
+# Python 3.6 has shown 73 and 13 times, 3.11 has shown 25 to 40 and 5 to 6; the rest is room for a busy machine
+@pytest.mark.parametrize("length, num_strings, times", ((30, 1000, 12), (10, 5, 3)))
+def test_faster_than_the_article(length, num_strings, times):
+    number = 30000 // (length * num_strings)
+    theirs = min(timeit.repeat(lambda: article(length, num_strings), number=number, repeat=7))
+    flags = CHOICES[-1]
+    ours = min(timeit.repeat(lambda: generate_random_string(length, num_strings, *flags), number=number, repeat=30))
+    print(f"{length} x {num_strings}: {theirs / ours:.1f} times as fast")
+    assert theirs / ours > times
