@@ -1,0 +1,133 @@
+"""Packs a release of the app on the controller."""
+from __future__ import annotations
+
+import fnmatch
+import gzip
+import hashlib
+import io
+import os
+import subprocess
+import tarfile
+from pathlib import Path
+
+from ansible import constants
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+
+def source_files(source: Path, exclude: list[str]) -> list[Path]:
+    """The files and links below a folder, in a fixed order, without what a pattern names.
+
+    Args:
+        source: the app's folder.
+        exclude: shell patterns, each matched against a file's or folder's own name and its path below `source`.
+
+    Returns:
+        Paths relative to `source`.
+
+    Raises:
+        AnsibleActionFail: a link leads out of the folder, so it would lead nowhere on the host; or something is
+            neither file, folder nor link.
+    """
+    found = []
+
+    def excluded(path: Path) -> bool:
+        return any(fnmatch.fnmatch(path.name, pattern) or fnmatch.fnmatch(str(path), pattern) for pattern in exclude)
+
+    for folder, folders, names in os.walk(source):
+        below = Path(folder).relative_to(source)
+        links = [name for name in folders if (source / below / name).is_symlink()]
+        folders[:] = sorted(name for name in folders if name not in links and not excluded(below / name))
+        for path in sorted(below / name for name in names + links):
+            if excluded(path):
+                continue
+            full = source / path
+            if full.is_symlink() and source.resolve() not in full.resolve().parents:
+                raise AnsibleActionFail(f"flask_app_src: the link {full} leads out of the app's folder")
+            if not full.is_symlink() and not full.is_file():
+                raise AnsibleActionFail(f'flask_app_src: {full} is neither a file nor a folder nor a link')
+            found.append(path)
+    return found
+
+
+def pack(source: Path, files: list[Path], contents: dict[str, str], links: dict[str, str]) -> bytes:
+    """A tar archive that depends on nothing but what is in it: same files, same bytes.
+
+    Args:
+        source: the app's folder.
+        files: paths below `source`; modes become 0644, or 0755 where the owner may execute, owned by root.
+        contents: further files, path to text; they stand for files of the same path.
+        links: symbolic links, path to target.
+
+    Returns:
+        The archive, uncompressed.
+    """
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode='w', format=tarfile.PAX_FORMAT) as archive:
+
+        def add(name: str, kind: bytes, mode: int, data: bytes = b'', target: str = '') -> None:
+            member = tarfile.TarInfo(name)
+            member.type, member.mode, member.size, member.linkname = kind, mode, len(data), target
+            member.uname = member.gname = 'root'
+            archive.addfile(member, io.BytesIO(data))
+
+        entries = {str(path): source / path for path in files}
+        names = sorted(set(entries) | set(contents) | set(links))
+        for folder in sorted({str(parent) for name in names for parent in Path(name).parents}):
+            add(folder, tarfile.DIRTYPE, 0o755)
+        for name in names:
+            if name in links:
+                add(name, tarfile.SYMTYPE, 0o777, target=links[name])
+            elif name in contents:
+                add(name, tarfile.REGTYPE, 0o644, contents[name].encode())
+            elif entries[name].is_symlink():
+                add(name, tarfile.SYMTYPE, 0o777, target=os.readlink(entries[name]))
+            else:
+                mode = 0o755 if entries[name].stat().st_mode & 0o100 else 0o644
+                add(name, tarfile.REGTYPE, mode, entries[name].read_bytes())
+    return buffer.getvalue()
+
+
+def git_revision(source: Path) -> str:
+    """The git commit of a folder, `-dirty` behind it where the folder differs from it; '' where there is none."""
+    command = ['git', '-C', str(source), 'describe', '--always', '--dirty', '--abbrev=12', '--exclude=*']
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ''
+
+
+class ActionModule(ActionBase):
+    """Action `release_archive`: writes the archive to a file on the controller and names it by its contents.
+
+    Arguments: `src` and `exclude` (the app's folder and patterns to leave out), `contents` (path to text), `links`
+    (path to target), `shared` and `shared_root` (folders that become links below that root).
+    Returns: `id` (twelve hexadecimal digits), `path` (the archive), `files`, `revision` (of git, or '').
+    """
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        """Packs the release; see the class for arguments and result."""
+        result = super().run(tmp, task_vars)
+        args = self._task.args
+        source = Path(args['src'])
+        links = dict(args['links'])
+        shared = [name.strip('/') for name in args['shared']]
+        links.update({name: f"{args['shared_root']}/{name}" for name in shared})
+        files = source_files(source, args['exclude'] + shared + ['.flaskenv'])
+
+        taken = sorted({path.parts[0] for path in files} & set(args['links']))
+        if taken:
+            raise AnsibleActionFail(f"flask_app_src: {source} has {', '.join(taken)} at its top, where the links to "
+                                    'the virtual environment stand on the host. Rename it, or add it to '
+                                    'flask_app_exclude.')
+
+        archive = pack(source, files, args['contents'], links)
+        digest = hashlib.sha256(archive).hexdigest()[:12]
+        path = Path(constants.DEFAULT_LOCAL_TMP) / f'{digest}.tar.gz'
+        path.write_bytes(gzip.compress(archive, mtime=0))
+        result.update(changed=False, id=digest, path=str(path), files=[str(name) for name in files],
+                      revision=git_revision(source))
+        return result

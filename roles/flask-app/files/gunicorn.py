@@ -1,0 +1,41 @@
+"""gunicorn's settings for this release, read from the .release.json beside it.
+
+gunicorn runs in the release's folder. Environment and secrets are set here, before the app is imported, because
+supervisor's own file can't hold every value, and anybody could read a secret there.
+"""
+import json
+import os
+
+with open('.release.json', encoding='utf-8') as file:
+    _release = json.load(file)
+
+os.environ.update({
+    'HOME': _release['home'],
+    'LANG': 'C.UTF-8',
+    'USER': _release['user'],
+    'PATH': os.path.join(os.getcwd(), 'bin') + ':/usr/local/bin:/usr/bin:/bin',
+})
+os.environ.update({name: str(value) for name, value in _release['environment'].items()})
+if _release['secrets']:
+    with open(_release['secrets'], encoding='utf-8') as file:
+        os.environ.update(json.load(file))
+
+wsgi_app = _release['wsgi']
+workers = _release['workers']
+graceful_timeout = _release['graceful_timeout']
+globals().update(_release['gunicorn'])
+
+
+def _mark(worker):
+    return os.path.join(_release['run'], 'ready-%d' % worker.pid)
+
+
+def post_worker_init(worker):
+    """Tells the hand-over that this worker has imported the app."""
+    open(_mark(worker), 'w').close()
+
+
+def child_exit(server, worker):
+    """Takes the mark of an ended worker away, for its process id may come again."""
+    if os.path.exists(_mark(worker)):
+        os.remove(_mark(worker))
