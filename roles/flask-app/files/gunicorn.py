@@ -30,6 +30,12 @@ def _mark(worker):
     return os.path.join(_release['run'], 'ready-%d' % worker.pid)
 
 
+def on_starting(server):
+    """Tells the hand-over which release this gunicorn runs."""
+    with open(os.path.join(_release['run'], 'master-%d' % os.getpid()), 'w') as mark:
+        mark.write(os.path.basename(os.getcwd()))
+
+
 def post_worker_init(worker):
     """Tells the hand-over that this worker has imported the app."""
     open(_mark(worker), 'w').close()

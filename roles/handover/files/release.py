@@ -211,10 +211,9 @@ class Host:
         return os.path.basename(os.readlink(str(self.current))) if self.current.is_symlink() else ''
 
     def running(self):
-        """The id of the release that the program runs, or ''. The kernel knows it: it is the working directory."""
-        with contextlib.suppress(OSError):
-            return os.path.basename(os.readlink('/proc/{}/cwd'.format(self.program.pid())))
-        return ''
+        """The id of the release that the program runs, or ''. Its gunicorn wrote it down (see .gunicorn.py)."""
+        mark = self.run / 'master-{}'.format(self.program.pid())
+        return mark.read_text() if mark.exists() else ''
 
     def handing_over(self):
         """The ids of the releases that run beside the program."""
@@ -267,7 +266,7 @@ class Host:
 
     def workers_ready(self, master, wanted):
         """The workers of a gunicorn, once each has imported the app (see .gunicorn.py), else nothing."""
-        workers = children(master)
+        workers = children(master) if master else set()
         ready = all((self.run / 'ready-{}'.format(worker)).exists() for worker in workers)
         return workers if ready and len(workers) >= wanted else set()
 
@@ -295,7 +294,7 @@ class Host:
             if first and pid != first:
                 raise Failure('its gunicorn ended')
             first = pid
-            ready = self.workers_ready(pid, settings['workers']) if bind.startswith('unix:') and pid else {pid}
+            ready = self.workers_ready(pid, settings['workers'])
             problem = self.probe(health, self.connection(bind, max(left, 1))) if ready else 'workers not ready'
             if healthy_since is None and not problem:
                 healthy_since, workers = time.monotonic(), ready
@@ -409,7 +408,7 @@ class Host:
                 self.restart_program(belongs)
             self.traffic_to(self.name + '.sock')
         self.stop_beside()
-        for stale in self.run.glob('ready-*'):
+        for stale in list(self.run.glob('ready-*')) + list(self.run.glob('master-*')):
             if not Path('/proc', stale.name.partition('-')[2]).exists():
                 stale.unlink()
 
