@@ -1,5 +1,5 @@
 #!/bin/sh
-# supervisor-check-candidate FILE: is FILE a valid part of supervisor's configuration?
+# check-candidate FILE: is FILE a valid part of supervisor's configuration?
 #
 # supervisord has no option for that. It reads everything before it opens its socket, so one whose socket can't be
 # opened stops there, before it starts a program: when that is what it complains about, the file is valid.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# nginx-check-candidate FILE PLACE: is nginx's configuration valid with FILE in the place of /etc/nginx/PLACE?
+# check-candidate FILE PLACE: is nginx's configuration valid with FILE in the place of /etc/nginx/PLACE?
 #
 # A site alone is no configuration that `nginx -t` can read, so the whole of it is copied, and tested with the candidate.
 set -eu
