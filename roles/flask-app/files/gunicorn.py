@@ -23,6 +23,8 @@ if _release['secrets']:
 wsgi_app = _release['wsgi']
 workers = _release['workers']
 graceful_timeout = _release['graceful_timeout']
+# gunicorn 25 and newer would open one in the home directory, which the app's account may not write
+control_socket_disable = True
 globals().update(_release['gunicorn'])
 
 
