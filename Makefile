@@ -1,0 +1,95 @@
+# Short names for Ansible's and Molecule's own commands, which do without make as well.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help up down test deploy check rollback releases dev lint unit molecule lock
+
+HTTP_PORT ?= 8080
+SCENARIO ?= default
+PYTHON = $(shell for python in python3 python3.12 python3.11 python3.10; do \
+	$$python -c 'import ensurepip, sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$python && break; done)
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export IMAGE ENGINE
+# Molecule and ansible-lint keep their files here, not in the home directory.
+export ANSIBLE_HOME := $(CURDIR)/.cache/ansible
+export MOLECULE_COMMAND_BORDERS := false
+
+# HOST=[user@]address[:port], as Ansible's own -i 'ADDRESS,' takes it, or INVENTORY=path, which then says it all.
+comma := ,
+host = -i '$(lastword $(subst @, ,$(HOST)))$(comma)' -u $(if $(findstring @,$(HOST)),$(firstword $(subst @, ,$(HOST))),ubuntu)
+nohost = $(error Say which machine: make $@ HOST=[user@]address[:port] or make $@ INVENTORY=path)
+target = $(if $(INVENTORY),-i '$(INVENTORY)',$(if $(HOST),$(host),$(nohost)))
+options = $(if $(KEY),--private-key '$(KEY)') $(ARGS)
+app = $(if $(APP),-e 'flask_app_src=$(abspath $(APP))')
+
+# make dev: the app's own locked packages, on this computer
+folder = $(or $(APP),files/flaskrandom)
+environment = .cache/dev/$(notdir $(abspath $(folder)))
+
+help: ## this list
+	@sed -En 's/^([a-z]+):.*## /\1\t/p' Makefile | column -ts $$'\t'
+
+up: .venv/made ## make a machine here and set it up: the article's API answers on HTTP_PORT=8080; IMAGE= is its OS
+	ansible-playbook -i sandbox, -e machine_http_port=$(HTTP_PORT) molecule/shared/create.yml
+	ansible-playbook -i inventory/sandbox playbook.yml $(app) $(options)
+	@cat .cache/machines/welcome.txt
+
+down: .venv/made ## remove that machine
+	ansible-playbook -i sandbox, molecule/shared/destroy.yml
+
+test: lint unit ## lint, unit tests and every scenario on machines of its own
+	molecule test --all
+
+deploy: .venv/made ## set up HOST=[user@]address[:port] or INVENTORY=path; KEY=private key, APP=folder of another Flask app
+	ansible-playbook $(target) playbook.yml $(app) $(options)
+
+check: .venv/made ## what deploy would change, with the same variables
+	ansible-playbook $(target) playbook.yml $(app) $(options) --check --diff
+
+rollback: .venv/made ## back to the release that served before, on HOST= or INVENTORY=
+	ansible-playbook $(target) playbooks/rollback.yml $(options)
+
+releases: .venv/made ## list the releases on HOST= or INVENTORY=
+	ansible-playbook $(target) playbooks/releases.yml $(options)
+
+dev: $(environment)/made ## flask run on this computer as .flaskenv says, reloading on every change; APP=folder
+	cd '$(folder)' && '$(CURDIR)/$(environment)/bin/flask' run
+
+lint: .venv/made ## ansible-lint, yamllint, ruff, shellcheck
+	ansible-lint --offline
+	yamllint --strict .
+	ruff check
+	ruff format --check
+	shellcheck $$(git grep -lE '^#!.*\b(ba)?sh$$')
+
+unit: .venv/made ## the tests that need no machine
+	pytest
+	tests/app/run
+
+molecule: .venv/made ## one scenario: SCENARIO=default, IMAGE=debian:13
+	molecule test --scenario-name $(SCENARIO)
+
+lock: .cache/uv/made ## make the locks again; ARGS=--upgrade to newer versions
+	$(lock) --python-version 3.10 requirements.in -o requirements.txt
+	$(lock) --python-version 3.6 files/flaskrandom/requirements.in -o files/flaskrandom/requirements.txt
+	$(lock) --python-version 3.6 tests/app/requirements.in -o tests/app/requirements.txt
+
+lock = .cache/uv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(ARGS)
+new = $(if $(PYTHON),$(PYTHON) -m venv --clear,$(error \
+	Python 3.10, 3.11 or 3.12 with its venv module is needed here; on Debian and Ubuntu: apt install python3-venv))
+
+# Compiling Ansible's thousands of modules takes longer than all the rest, and Python compiles what it uses anyway.
+.venv/made: requirements.txt
+	$(new) .venv
+	.venv/bin/pip install -qq --no-compile --require-hashes -r requirements.txt
+	@touch $@
+
+$(environment)/made: $(folder)/requirements.txt
+	$(new) '$(environment)'
+	'$(environment)/bin/pip' install -qq --require-hashes -r '$(folder)/requirements.txt'
+	@touch '$@'
+
+.cache/uv/made:
+	$(new) .cache/uv
+	.cache/uv/bin/pip install -qq uv==0.13.8
+	@touch $@
