@@ -59,7 +59,6 @@ lint: .venv/made ## ansible-lint, yamllint, ruff, shellcheck
 	ansible-lint --offline
 	yamllint --strict .
 	ruff check
-	ruff format --check
 	shellcheck $$(git grep -lE '^#!.*\b(ba)?sh$$')
 
 unit: .venv/made ## the tests that need no machine
