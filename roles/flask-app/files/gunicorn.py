@@ -25,6 +25,10 @@ workers = _release['workers']
 graceful_timeout = _release['graceful_timeout']
 # gunicorn 25 and newer would open one in the home directory, which the app's account may not write
 control_socket_disable = True
+# nginx's limits (4 buffers of 8 KiB) are the lower ones, so that its errors are seen and not gunicorn's own pages
+limit_request_line = 8190
+limit_request_field_size = 8192
+limit_request_fields = 32768
 globals().update(_release['gunicorn'])
 
 
