@@ -1,0 +1,10 @@
+"""The article's chapter 5: a cloud server's ports."""
+
+
+def test_s26_the_world_reaches_ssh_and_nginx_and_nothing_else(bash, expected):
+    listening = set()
+    for line in bash('ss --no-header --listening --tcp --numeric').splitlines():
+        address, _, port = line.split()[3].rpartition(':')
+        if not address.startswith('127.') and address != '[::1]':
+            listening.add(int(port))
+    assert listening == expected.open_ports
