@@ -32,8 +32,11 @@ import xmlrpc.client
 from datetime import datetime
 from pathlib import Path
 
-PROBE_PAUSE = 0.1  # seconds between two looks at a starting release
+PROBE_PAUSE = 0.1  # seconds between two looks at a starting release or a draining socket
+QUIET_LOOKS = 3  # looks in a row at which nothing waits, until a socket counts as drained
+SUPERVISOR_PATIENCE = 20  # seconds that supervisor may need to restart
 LOG_LINES = 40  # of a failed release
+ABANDONED = 3600  # seconds after which something unfinished belongs to no run any more
 
 
 class Failure(Exception):
@@ -95,58 +98,100 @@ def children(pid):
     return found
 
 
-class Program:
-    """The app's program under supervisor."""
+def systemctl(*arguments):
+    """Runs systemctl.
 
-    BAD_NAME, NOT_RUNNING, ALREADY_STARTED = 10, 70, 60
+    Returns:
+        What it printed.
+
+    Raises:
+        Failure: it did not succeed.
+    """
+    done = subprocess.run(['systemctl'] + list(arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          universal_newlines=True)
+    if done.returncode:
+        raise Failure('`systemctl {}` failed: {}'.format(' '.join(arguments), done.stdout.strip()))
+    return done.stdout
+
+
+def abandoned(path):
+    """Whether a path is older than any run that may still work on it."""
+    return path.lstat().st_mtime < time.time() - ABANDONED
+
+
+def remove(path):
+    """Removes a folder with all that is in it, a file, or a link."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(str(path))
+    else:
+        path.unlink()
+
+
+class Program:
+    """The app's program under supervisor.
+
+    Every method waits while supervisor restarts, and raises Failure when supervisor does not answer or refuses.
+    """
+
+    # supervisor's numbers for its faults and states
+    SHUTTING_DOWN, BAD_NAME, ALREADY_STARTED, NOT_RUNNING, ALREADY_ADDED = 6, 10, 60, 70, 90
+    EXITED, FATAL = 100, 200
 
     def __init__(self, name, socket_path):
         self.name = name
+        self.socket_path = socket_path
         self.rpc = xmlrpc.client.ServerProxy('http://localhost', UnixTransport(socket_path)).supervisor
 
-    def info(self):
-        """What supervisor knows of the program; None when it does not know it."""
-        try:
-            return self.rpc.getProcessInfo(self.name)
-        except xmlrpc.client.Fault as fault:
-            if fault.faultCode != self.BAD_NAME:
-                raise
-            return None
+    def call(self, method, *arguments, harmless=()):
+        """Calls a method of supervisor; returns None where it answers with one of the harmless faults."""
+        deadline = time.monotonic() + SUPERVISOR_PATIENCE
+        while True:
+            try:
+                return getattr(self.rpc, method)(*arguments)
+            except xmlrpc.client.Fault as fault:
+                if fault.faultCode in harmless:
+                    return None
+                if fault.faultCode != self.SHUTTING_DOWN:
+                    raise Failure('supervisor refuses {} for {}: {}'.format(method, self.name, fault.faultString))
+                problem = fault.faultString
+            except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError) as error:
+                problem = error
+            if time.monotonic() > deadline:
+                raise Failure('supervisor does not answer at {} ({}). Look at it with `systemctl status supervisor`.'
+                              .format(self.socket_path, problem))
+            time.sleep(PROBE_PAUSE)
 
     def pid(self):
         """The process id while the program runs, else 0."""
-        info = self.info()
+        info = self.call('getProcessInfo', self.name, harmless=[self.BAD_NAME])
         return info['pid'] if info else 0
+
+    def starting_pid(self):
+        """The process id, or 0 while there is none yet; Failure when supervisor has given up."""
+        info = self.call('getProcessInfo', self.name)
+        if info['state'] in (self.EXITED, self.FATAL):
+            raise Failure('supervisor gave up: {}'.format(info['spawnerr'] or info['description']))
+        return info['pid']
 
     def pending(self):
         """'added' or 'changed' when the program's file is not in force yet, else ''."""
-        try:
-            added, changed, _ = self.rpc.reloadConfig()[0]
-        except xmlrpc.client.Fault as fault:
-            raise Failure('supervisor can not read its files: {}. Mend them; nothing was changed.'.format(fault))
+        added, changed, _ = self.call('reloadConfig')[0]
         return 'added' if self.name in added else 'changed' if self.name in changed else ''
 
     def restart(self):
         """Stops the program gracefully, takes its file as it is now, and starts it."""
         pending = self.pending()
-        with self.tolerate(self.NOT_RUNNING, self.BAD_NAME):
-            self.rpc.stopProcess(self.name)
+        self.call('stopProcess', self.name, harmless=[self.NOT_RUNNING, self.BAD_NAME])
         if pending == 'changed':
-            self.rpc.removeProcessGroup(self.name)
+            self.call('removeProcessGroup', self.name, harmless=[self.BAD_NAME])
         if pending:
-            self.rpc.addProcessGroup(self.name)
-        with self.tolerate(self.ALREADY_STARTED):
-            self.rpc.startProcess(self.name, False)
+            self.call('addProcessGroup', self.name, harmless=[self.ALREADY_ADDED])
+        self.call('startProcess', self.name, False, harmless=[self.ALREADY_STARTED])
 
-    @staticmethod
-    @contextlib.contextmanager
-    def tolerate(*codes):
-        """Passes over supervisor's faults of these codes."""
-        try:
-            yield
-        except xmlrpc.client.Fault as fault:
-            if fault.faultCode not in codes:
-                raise
+    def log(self):
+        """The end of what the program wrote."""
+        lines = self.call('readProcessStdoutLog', self.name, -8000, 0).splitlines()
+        return '\n'.join(lines[-LOG_LINES:])
 
 
 class Host:
@@ -156,9 +201,9 @@ class Host:
         name: of the app, its program and its files.
         root: folder of the app; `releases`, `venvs` and `history.json` are in it.
         current: the link to the release that belongs to the host.
-        drain, settle: seconds; how long a socket that lost the traffic is still served, and how long a release must
-            stay healthy before it gets any.
-        keep: how many releases a rollback can reach.
+        drain: seconds that requests which wait at a socket have, after it lost the traffic, to be taken up.
+        settle: seconds that a release must stay healthy before it gets traffic.
+        keep: how many releases stay, the serving one among them.
     """
 
     def __init__(self, name):
@@ -178,9 +223,19 @@ class Host:
     # -- what is there
 
     def history(self):
-        """Which releases served, oldest first, and what is known of each release."""
-        empty = {'served': [], 'releases': {}, 'initialized': []}
-        return json.loads(self.history_file.read_text()) if self.history_file.exists() else empty
+        """What is known of the past.
+
+        Returns:
+            `served`: ids of the releases that a rollback goes through, oldest first; `releases`: id to facts;
+            `initialized`: the commands that ran once on this host.
+        """
+        if not self.history_file.exists():
+            return {'served': [], 'releases': {}, 'initialized': []}
+        try:
+            return json.loads(self.history_file.read_text())
+        except ValueError as error:
+            raise Failure('{} is damaged ({}). Mend it, or remove it: then no rollback reaches the releases before, '
+                          "and the app's init commands run again.".format(self.history_file, error))
 
     def remember(self, release, **facts):
         """Adds to what is known of a release."""
@@ -189,10 +244,13 @@ class Host:
         self.save(history)
 
     def save(self, history):
-        """Writes the history in one step."""
+        """Writes the history in one step, so that neither a full disk nor a crash leaves half of it."""
         new = self.history_file.with_suffix('.new')
-        new.write_text(json.dumps(history, indent=1, sort_keys=True) + '\n')
-        new.chmod(0o644)
+        with new.open('w') as file:
+            json.dump(history, file, indent=1, sort_keys=True)
+            file.write('\n')
+            file.flush()
+            os.fsync(file.fileno())
         new.replace(self.history_file)
 
     def folder(self, release):
@@ -217,9 +275,7 @@ class Host:
 
     def handing_over(self):
         """The ids of the releases that run beside the program."""
-        units = subprocess.run(
-            ['systemctl', 'list-units', '--all', '--no-legend', '--plain', '--full', '{}-next@*'.format(self.name)],
-            stdout=subprocess.PIPE, universal_newlines=True, check=True).stdout
+        units = systemctl('list-units', '--all', '--no-legend', '--plain', '--full', '{}-next@*'.format(self.name))
         return [line.split()[0].partition('@')[2].partition('.')[0] for line in units.splitlines()]
 
     def live(self):
@@ -228,6 +284,7 @@ class Host:
         return os.readlink(str(link)) if link.is_symlink() else ''
 
     def behind_socket(self):
+        """Whether nginx reaches the app by a socket; else a hand-over has no link to move, and loses requests."""
         return self.bind.startswith('unix:')
 
     def at_rest(self, release):
@@ -260,15 +317,14 @@ class Host:
         return ''
 
     def connection(self, bind, timeout):
+        """A connection to where gunicorn listens, in its own words; timeout in seconds."""
         if bind.startswith('unix:'):
             return UnixConnection(bind[len('unix:'):], timeout)
         return http.client.HTTPConnection('127.0.0.1', int(bind.rpartition(':')[2]), timeout=timeout)
 
-    def workers_ready(self, master, wanted):
-        """The workers of a gunicorn, once each has imported the app (see .gunicorn.py), else nothing."""
-        workers = children(master) if master else set()
-        ready = all((self.run / 'ready-{}'.format(worker)).exists() for worker in workers)
-        return workers if ready and len(workers) >= wanted else set()
+    def ready_workers(self, master):
+        """The workers of a gunicorn that have imported the app: they left a mark (see .gunicorn.py)."""
+        return {pid for pid in children(master) if (self.run / 'ready-{}'.format(pid)).exists()} if master else set()
 
     def prove(self, release, bind, master, settle):
         """Waits until a release answers its health path with all its workers, and goes on doing so.
@@ -276,8 +332,8 @@ class Host:
         Args:
             release: its id.
             bind: where it listens, in gunicorn's words.
-            master: a function that returns the process id of its gunicorn, 0 when there is none.
-            settle: seconds that it must stay healthy, with the same processes.
+            master: a function that returns the process id of its gunicorn, 0 while there is none.
+            settle: seconds that it must stay healthy, with the same workers.
 
         Raises:
             Failure: it did not, within the release's own time limit.
@@ -285,66 +341,76 @@ class Host:
         settings = self.settings(release)
         health = settings['health']
         deadline = time.monotonic() + health['timeout']
-        first, workers, healthy_since, problem = 0, set(), None, 'no answer'
+        healthy_since, workers = None, set()
         while True:
+            ready = self.ready_workers(master())
             left = deadline - time.monotonic()
-            if left <= 0 and healthy_since is None:
-                raise Failure('{} after {} s at {}'.format(problem, health['timeout'], health['path']))
-            pid = master()
-            if first and pid != first:
-                raise Failure('its gunicorn ended')
-            first = pid
-            ready = self.workers_ready(pid, settings['workers'])
-            problem = self.probe(health, self.connection(bind, max(left, 1))) if ready else 'workers not ready'
-            if healthy_since is None and not problem:
+            if len(ready) < settings['workers']:
+                problem = '{} of {} workers have started the app'.format(len(ready), settings['workers'])
+            else:
+                problem = self.probe(health, self.connection(bind, max(left, 1)))
+            if healthy_since is not None:
+                if problem or ready != workers:
+                    raise Failure('{} after it had answered well'.format(problem or 'a worker ended'))
+                if time.monotonic() - healthy_since >= settle:
+                    return
+            elif not problem:
                 healthy_since, workers = time.monotonic(), ready
-            elif healthy_since is not None and (problem or ready != workers):
-                raise Failure(problem or 'a worker ended')
-            if healthy_since is not None and time.monotonic() - healthy_since >= settle:
-                return
+                if not settle:
+                    return
+            elif left <= 0:
+                raise Failure('{} within {} s; the health path is {}'.format(
+                    problem, health['timeout'], health['path']))
             time.sleep(PROBE_PAUSE)
 
     # -- the release beside the program
 
     def unit(self, release):
+        """The systemd service of a release that runs beside the program."""
         return '{}-next@{}.service'.format(self.name, release)
 
     def start_beside(self, release):
         """Starts a release beside the program and waits until it has proved healthy."""
-        started = time.time()
-        subprocess.run(['systemctl', 'restart', self.unit(release)], check=True)
+        started = int(time.time())
         try:
+            # the service's file may be newer than what systemd has read, whatever became of the run that wrote it
+            systemctl('daemon-reload')
+            systemctl('start', self.unit(release))
             self.prove(release, 'unix:{}/next.sock'.format(self.run), lambda: self.beside_pid(release), self.settle)
         except Failure as failure:
-            subprocess.run(['systemctl', 'kill', '--signal=KILL', self.unit(release)], check=False)
-            self.stop_beside()
+            # it has no traffic, so there is nothing to finish
+            systemctl('kill', '--signal=KILL', self.unit(release))
             raise Failure('{}\n\nIts log ends with:\n{}'.format(failure, self.log(release, started)))
 
     def beside_pid(self, release):
-        shown = subprocess.run(['systemctl', 'show', '--property=MainPID', self.unit(release)],
-                               stdout=subprocess.PIPE, universal_newlines=True, check=True).stdout
-        return int(shown.strip().partition('=')[2])
+        """The process id of the release's gunicorn beside the program; Failure when it has ended."""
+        shown = systemctl('show', '--property=MainPID', '--property=NRestarts', self.unit(release))
+        values = dict(line.split('=', 1) for line in shown.splitlines())
+        if int(values['NRestarts']):
+            raise Failure('its gunicorn ended')
+        return int(values['MainPID'])
 
     def stop_beside(self):
         """Stops whatever runs beside the program; requests that it has begun are answered first."""
         with contextlib.suppress(FileNotFoundError):
             (self.run / 'standby.sock').unlink()
         for release in self.handing_over():
-            subprocess.run(['systemctl', 'stop', self.unit(release)], check=True)
-            subprocess.run(['systemctl', 'reset-failed', self.unit(release)], check=False, stderr=subprocess.DEVNULL)
+            systemctl('stop', self.unit(release))
+            if release in self.handing_over():
+                systemctl('reset-failed', self.unit(release))
 
     def log(self, release, since):
         """The last lines that a release wrote beside the program since a time (seconds since 1970)."""
-        subprocess.run(['journalctl', '--sync'], check=False, stderr=subprocess.DEVNULL)
+        subprocess.run(['journalctl', '--sync'], check=True)
         return subprocess.run(
-            ['journalctl', '--unit', self.unit(release), '--since', '@{}'.format(int(since)), '--lines',
-             str(LOG_LINES), '--output', 'cat', '--no-pager'],
-            stdout=subprocess.PIPE, universal_newlines=True, check=False).stdout
+            ['journalctl', '--unit', self.unit(release), '--since', '@{}'.format(since), '--lines', str(LOG_LINES),
+             '--output', 'cat', '--no-pager'],
+            stdout=subprocess.PIPE, universal_newlines=True, check=True).stdout
 
     # -- commands
 
     def environment(self, settings, folder):
-        """The environment that .gunicorn.py gives the app."""
+        """The same environment that .gunicorn.py gives the app."""
         environment = {'HOME': settings['home'], 'LANG': 'C.UTF-8', 'USER': settings['user'],
                        'PATH': '{}/bin:/usr/local/bin:/usr/bin:/bin'.format(folder)}
         environment.update({name: str(value) for name, value in settings['environment'].items()})
@@ -353,7 +419,11 @@ class Host:
         return environment
 
     def as_app(self, release, command, **options):
-        """Runs a command as the app's account, in the release's folder, with the app's environment."""
+        """Runs a command as the app's account, in the release's folder, with the app's environment.
+
+        Args:
+            options: further ones of subprocess.run.
+        """
         settings = self.settings(release)
         account = pwd.getpwnam(settings['user'])
         folder = self.folder(release)
@@ -365,7 +435,7 @@ class Host:
             os.umask(0o022)
 
         return subprocess.run(command, cwd=str(folder), env=self.environment(settings, folder), preexec_fn=become,
-                              stdin=subprocess.DEVNULL if options else None, universal_newlines=True, **options)
+                              universal_newlines=True, **options)
 
     def prepare(self, release):
         """Runs the release's commands: some once on a host, the others once for a release."""
@@ -375,10 +445,11 @@ class Host:
         commands = [c for c in settings['init_commands'] if c not in history['initialized']]
         for command in commands + ([] if done else settings['commands']):
             say('{}$ {}'.format(release, command))
-            result = self.as_app(release, ['/bin/sh', '-ec', command],
+            result = self.as_app(release, ['/bin/sh', '-ec', command], stdin=subprocess.DEVNULL,
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             if result.returncode:
-                raise Failure("the command '{}' ended with {}\n\n{}".format(command, result.returncode, result.stdout))
+                raise Failure("the command '{}' ended with {}\n\nIt printed:\n{}".format(
+                    command, result.returncode, result.stdout))
             if command in commands:
                 history['initialized'].append(command)
                 self.save(history)
@@ -386,148 +457,179 @@ class Host:
 
     # -- the hand-over
 
-    def traffic_to(self, name):
-        """Gives a socket the traffic. What had it before is served on until nothing waits there any more."""
-        if self.behind_socket() and self.live() != name:
-            point(self.run / 'live.sock', name)
-            time.sleep(self.drain)
+    def waiting(self, name):
+        """How many connections wait at a socket for a worker to take them up."""
+        path, connecting = str(self.run / name), '02'
+        entries = [line.split() for line in Path('/proc/net/unix').read_text().splitlines()]
+        return sum(entry[5] == connecting and entry[-1] == path for entry in entries)
 
-    def restart_program(self, release):
-        """Restarts the program with a release, waits until it is healthy and gives it the traffic."""
+    def traffic_to(self, name):
+        """Gives a socket the traffic, and waits until nothing waits any more at the one that had it."""
+        before = self.live()
+        if not self.behind_socket() or before == name:
+            return
+        point(self.run / 'live.sock', name)
+        deadline = time.monotonic() + self.drain
+        quiet = 0
+        while quiet < QUIET_LOOKS and time.monotonic() < deadline:
+            time.sleep(PROBE_PAUSE)
+            quiet = 0 if self.waiting(before) else quiet + 1
+
+    def serve_by_program(self, release):
+        """Lets the program run a release, waits until it is healthy and gives it the traffic."""
         point(self.current, self.folder(release))
-        self.program.restart()
-        self.prove(release, self.bind, self.program.pid, 0)
+        if self.running() != release or self.program.pending():
+            self.program.restart()
+        try:
+            self.prove(release, self.bind, self.program.starting_pid, 0)
+        except Failure as failure:
+            raise Failure('{}\n\nThe log of {} ends with:\n{}'.format(failure, self.name, self.program.log()))
         self.traffic_to(self.name + '.sock')
 
-    def settle_interrupted(self):
+    def end_interrupted(self):
         """Ends what an interrupted hand-over left: the traffic goes to the program, and nothing runs beside it."""
         belongs = self.belongs()
         if belongs and self.live() == 'next.sock':
             say('an earlier hand-over was interrupted: ending it')
-            if self.running() != belongs:
-                self.restart_program(belongs)
-            self.traffic_to(self.name + '.sock')
+            self.serve_by_program(belongs)
         self.stop_beside()
         for stale in list(self.run.glob('ready-*')) + list(self.run.glob('master-*')):
             if not Path('/proc', stale.name.partition('-')[2]).exists():
                 stale.unlink()
 
-    def hand_over(self, release):
+    def hand_over(self, release, revision):
         """Lets a release serve.
 
         Raises:
-            Failure: it does not; the release that served before serves on.
+            Failure: it does not. The message says what serves instead and what to do.
         """
         self.settings(release)
         subprocess.run(['systemd-tmpfiles', '--create', '/etc/tmpfiles.d/{}.conf'.format(self.name)], check=True)
-        self.program.pending()
-        self.settle_interrupted()
+        self.end_interrupted()
         before = self.belongs()
         try:
             self.prepare(release)
             say('starting {} beside {}'.format(release, before or 'nothing'))
             self.start_beside(release)
-            # from here on nginx may also fall back to it
-            point(self.run / 'standby.sock', 'next.sock')
-            self.traffic_to('next.sock')
-            try:
-                self.restart_program(release)
-            except Failure:
-                if before:
-                    self.restart_program(before)
-                raise
-            finally:
-                self.stop_beside()
-        except Failure as failure:
-            reason = str(failure).splitlines()[0]
-            self.remember(release, failed=reason, at=now())
-            raise Failure('The release {} did not prove healthy and got no request: {}\n\n{}'.format(
-                release, failure, 'The release {} serves on. Mend the app and deploy again.'.format(before)
-                if before else 'Nothing serves yet. Mend the app and deploy again.'))
+        except (Failure, OSError) as failure:
+            self.stop_beside()
+            text = 'The release {} failed and got no request: {}\n\n{} Mend the app and deploy again.'.format(
+                release, failure, 'The release {} serves on.'.format(before) if before else 'Nothing serves yet.')
+            self.give_up(release, failure, text, revision)
+        # from here on nginx may also fall back to it
+        point(self.run / 'standby.sock', 'next.sock')
+        self.traffic_to('next.sock')
+        try:
+            self.serve_by_program(release)
+        except (Failure, OSError) as failure:
+            self.go_back(release, before, failure, revision)
+        self.stop_beside()
+
+    def go_back(self, release, before, failure, revision):
+        """Lets the program run the release before, after it did not become healthy with a release that did beside it.
+
+        Raises:
+            Failure: always, with what serves now and what to do.
+        """
+        text = 'The release {} was healthy on its own, but not as the program {} under supervisor: {}\n\n'.format(
+            release, self.name, failure)
+        stuck = ('{} serves on beside the program, as {}, but would not after a reboot. '
+                 'Look at `supervisorctl status`, mend it and deploy again.'.format(release, self.unit(release)))
+        if before in ('', release):
+            raise Failure(text + stuck)
+        try:
+            self.serve_by_program(before)
+        except (Failure, OSError) as second:
+            raise Failure('{}Nor is the release before, {}: {}\n\n{}'.format(text, before, second, stuck))
+        self.stop_beside()
+        text += 'The release {} serves again. Mend the app and deploy again.'.format(before)
+        self.give_up(release, failure, text, revision)
+
+    def give_up(self, release, failure, text, revision):
+        """Marks a release as failed, so that no rollback chooses it, removes it, and raises Failure with the text."""
+        try:
+            self.remember(release, failed=str(failure).splitlines()[0], at=now(), revision=revision)
+            self.clean()
+        except OSError as error:
+            text += '\n\nThis could not be written down, though: {}'.format(error)
+        raise Failure(text)
 
     def activate(self, release, revision=''):
         """Deploys: lets a release serve, on top of those that served before."""
         if self.at_rest(release):
             say('{} serves already'.format(release))
         else:
-            self.hand_over(release)
+            self.hand_over(release, revision)
             say('{} serves'.format(release))
         history = self.history()
-        facts = history['releases'].get(release, {})
-        if history['served'][-1:] != [release] or 'failed' in facts:
-            history['served'] = [other for other in history['served'] if other != release] + [release]
-            self.save(history)
-            self.remember_served(release, revision)
+        if history['served'][-1:] != [release] or 'failed' in history['releases'].get(release, {}):
+            served = [other for other in history['served'] if other != release] + [release]
+            self.remember_served(served, revision=revision)
         self.clean()
 
-    def remember_served(self, release, revision=None):
+    def remember_served(self, served, **facts):
+        """Writes down which releases a rollback goes through; the last of them serves since now."""
         history = self.history()
-        facts = history['releases'].setdefault(release, {})
-        facts.pop('failed', None)
-        facts['at'] = now()
-        if revision is not None:
-            facts['revision'] = revision
+        history['served'] = served
+        known = history['releases'].setdefault(served[-1], {})
+        known.pop('failed', None)
+        known.update(facts, at=now())
         self.save(history)
 
     def rollback(self):
         """Lets the release serve that served before; the one that is left is not chosen by later rollbacks."""
         history = self.history()
-        releases = history['releases']
+        belongs = self.belongs()
         served = history['served']
-        if served and served[-1] != self.belongs():
-            served = served + [self.belongs()]
-        older = [r for r in served[:-1] if 'failed' not in releases.get(r, {}) and self.folder(r).exists()]
+        # `current` knows better than a history that an interruption kept from being written
+        served = served[:served.index(belongs)] if belongs in served else served
+        older = [r for r in served if 'failed' not in history['releases'][r] and self.folder(r).exists()]
         if not older:
-            raise Failure('There is no older release to roll back to: {} is the oldest that served.'.format(
-                self.belongs() or 'nothing'))
-        self.hand_over(older[-1])
-        history = self.history()
-        history['served'] = older
-        self.save(history)
-        self.remember_served(older[-1])
+            raise Failure('There is no older release to roll back to: {} is the oldest on this host.'.format(belongs)
+                          if belongs else 'There is nothing to roll back: no release has been deployed here.')
+        self.hand_over(older[-1], history['releases'][older[-1]].get('revision', ''))
+        self.remember_served(older)
         say('{} serves again'.format(older[-1]))
 
-    def clean(self):
-        """Removes the releases that no rollback can reach, and the environments and secrets that no release uses."""
-        history = self.history()
-        failed = sorted((r for r, facts in history['releases'].items() if 'failed' in facts),
-                        key=lambda r: history['releases'][r]['at'])
-        kept = set(history['served'][-self.keep:] + failed[-self.keep:] + [self.belongs(), self.running()])
-        history['served'] = history['served'][-self.keep:]
-        history['releases'] = {r: facts for r, facts in history['releases'].items() if r in kept}
-        self.save(history)
-        day_ago = time.time() - 86400
-        for folder in (self.root / 'releases').iterdir():
-            # one that is being laid out has a dot in front; after a day it was abandoned
-            if folder.name not in kept and (folder.name[0] != '.' or folder.stat().st_mtime < day_ago):
-                shutil.rmtree(str(folder))
-        settings = [self.settings(release) for release in kept if release and self.folder(release).exists()]
-        secrets = {os.path.basename(s['secrets']) for s in settings if s['secrets']}
-        for file in (self.root / 'secrets').glob('*.json'):
-            if file.name not in secrets:
-                file.unlink()
-        self.clean_environments(kept)
+    # -- cleaning
 
-    def clean_environments(self, kept):
-        """Removes environments: links first, then the builds that no link names."""
-        venvs = self.root / 'venvs'
-        used = {os.path.basename(os.path.dirname(os.readlink(str(self.folder(release) / 'bin'))))
-                for release in kept if release and self.folder(release).exists()}
-        links = sorted((path for path in venvs.glob('*') if path.is_symlink()), key=lambda path: path.lstat().st_mtime)
-        # the newest may be for a release that is being laid out
-        for link in links[:-1]:
-            if link.name not in used:
-                link.unlink()
-        builds = {os.readlink(str(path)) for path in links if path.is_symlink()}
-        for path in venvs.glob('*'):
-            if not path.is_symlink() and path.name not in builds and path.stat().st_mtime < time.time() - 3600:
-                shutil.rmtree(str(path))
+    def needs(self, release):
+        """The environment (a link and the build that it leads to) and the secrets of a release, as paths."""
+        link = Path(os.path.dirname(os.readlink(str(self.folder(release) / 'bin'))))
+        secrets = self.settings(release)['secrets']
+        return {link, link.resolve()} | ({Path(secrets)} if secrets else set())
+
+    def clean(self):
+        """Removes the releases that no rollback can reach, and the environments and secrets that they alone needed."""
+        history = self.history()
+        releases = history['releases']
+        history['served'] = [r for r in history['served'] if 'failed' not in releases[r]][-self.keep:]
+        kept = set(history['served']) | {self.belongs(), self.running()}
+        failed = sorted((r for r in releases if 'failed' in releases[r]), key=lambda r: releases[r]['at'])
+
+        folders = {folder.name: folder for folder in (self.root / 'releases').iterdir()}
+        # one that the history does not know belongs to a deploy that is on its way here, or was cut short
+        gone = {name for name in folders if name not in kept and (name in releases or abandoned(folders[name]))}
+        complete = {name for name in folders if (folders[name] / '.release.json').exists() and name[0] != '.'}
+        needed = set().union(*map(self.needs, complete - gone))
+        freed = set().union(*map(self.needs, complete & gone)) - needed
+        for name in gone:
+            remove(folders[name])
+        for path in list((self.root / 'venvs').glob('*')) + list((self.root / 'secrets').glob('*.json')):
+            if path in freed or path not in needed and abandoned(path):
+                remove(path)
+
+        history['releases'] = {r: releases[r] for r in releases if r in kept or r in failed[-self.keep:]}
+        self.save(history)
 
     def show(self):
         """Prints the releases, the newest that served first."""
         history = self.history()
         order = {release: place for place, release in enumerate(history['served'])}
         known = sorted(history['releases'], key=lambda r: order.get(r, -1), reverse=True)
+        if not known:
+            print('no release has been deployed here yet')
+            return
         line = '{:1} {:12}  {:19}  {:18}  {}'
         print(line.format('', 'RELEASE', 'SINCE', 'REVISION', 'STATE'))
         for release in known:
@@ -542,7 +644,7 @@ class Host:
 @contextlib.contextmanager
 def alone(name):
     """Waits until no other hand-over of this app is at work."""
-    with open('/run/lock/{}-release'.format(name), 'w') as file:
+    with open('/run/{}-release.lock'.format(name), 'w') as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -558,36 +660,35 @@ def detached(work):
         The exit status of the work.
     """
     pid = os.fork()
-    if pid:
+    if not pid:
+        os.setsid()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os._exit(reported(work))
+    try:
         status = os.waitpid(pid, 0)[1]
-        return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 1
-    os.setsid()
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    os._exit(reported(work))
+    except KeyboardInterrupt:
+        say('the hand-over goes on without you')
+        return 1
+    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 1
 
 
 def reported(work):
     """Does the work and says what failed.
 
     Returns:
-        The exit status: 0, or 1 after a failure.
+        The exit status: what the work returns, 0 for nothing, 1 after a failure.
     """
     try:
-        work()
-    except Failure as failure:
+        return work() or 0
+    except (Failure, OSError, subprocess.CalledProcessError) as error:
+        text = str(error) if isinstance(error, Failure) else '{}: {}'.format(type(error).__name__, error)
         with contextlib.suppress(OSError):
-            print(failure, file=sys.stderr, flush=True)
+            print(text, file=sys.stderr, flush=True)
         return 1
-    except (OSError, subprocess.CalledProcessError, xmlrpc.client.Error) as error:
-        with contextlib.suppress(OSError):
-            print('{}: {}'.format(type(error).__name__, error), file=sys.stderr, flush=True)
-        return 1
-    return 0
 
 
 def main():
-    name = os.path.basename(sys.argv[0])
-    name = name[:-len('-release')]
+    name = os.path.basename(sys.argv[0])[:-len('-release')]
     parser = argparse.ArgumentParser(description=__doc__.replace('NAME', name),
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest='verb', metavar='activate | rollback | list | run')
@@ -601,27 +702,28 @@ def main():
     run = verbs.add_parser('run')
     run.add_argument('command', nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
+    if arguments.verb == 'run' and not arguments.command:
+        parser.error('run needs a command')
     if os.geteuid():
         parser.error('this needs root: use sudo')
     os.umask(0o022)
 
-    host = Host(name)
-    if arguments.verb == 'list':
-        return reported(host.show)
-    if arguments.verb == 'run':
-        return host.as_app(host.belongs(), arguments.command).returncode
-    if arguments.verb == 'activate' and arguments.check:
-        there = host.at_rest(arguments.release)
-        say('{} serves already'.format(arguments.release) if there else 'would hand over to ' + arguments.release)
-        return 0
-
     def work():
+        host = Host(name)
+        if arguments.verb == 'list':
+            return host.show()
+        if arguments.verb == 'run':
+            return host.as_app(host.belongs(), arguments.command).returncode
+        if arguments.verb == 'activate' and arguments.check:
+            there = host.at_rest(arguments.release)
+            return say(arguments.release + ' serves already' if there else 'would hand over to ' + arguments.release)
         with alone(name):
-            if arguments.verb == 'activate':
-                host.activate(arguments.release, arguments.revision)
-            else:
-                host.rollback()
-    return detached(work)
+            if arguments.verb == 'rollback':
+                return host.rollback()
+            return host.activate(arguments.release, arguments.revision)
+
+    changes = arguments.verb in ('activate', 'rollback') and not getattr(arguments, 'check', False)
+    return detached(work) if changes else reported(work)
 
 
 if __name__ == '__main__':
