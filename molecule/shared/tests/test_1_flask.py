@@ -1,6 +1,7 @@
 """The article's chapter 1: the Flask app."""
 
 import json
+from importlib import metadata
 
 from conftest import REQUEST
 
@@ -24,7 +25,7 @@ def test_s01_python3_says_its_version(bash, request):
     request.config.machine_report = bash(
         '. /etc/os-release; echo "Ran on $PRETTY_NAME: $(python3 --version), $(sudo nginx -v 2>&1),'
         ' supervisor $(supervisord --version)"'
-    )
+    ).strip() + f', from ansible-core {metadata.version("ansible-core")}'
 
 
 def test_s02_python3_venv_is_installed(host):
