@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+"""Puts an even load on a web server and counts every request that did not get the right answer.
+
+    load.py URL [--rate 500] [--seconds 9] [--slow /slow] [--until FILE]
+
+Open loop: each request starts at its own time, however the earlier ones fare, so a stall shows up as slow requests
+rather than as fewer of them. Each has a connection of its own; every second one is a POST whose body must come back in
+the JSON answer as `echo`; every fiftieth goes to the slow path. A latency counts from the time at which the request was due.
+
+Prints one JSON object:
+    requests, failed   how many there were, and how many of them did not get the right answer
+    failures           kind (such as "status 502" or "ConnectionResetError") to number of requests
+    releases           the answers' `release` to number of requests
+    p50, p99, p999, max    latency of the answered requests, milliseconds
+    late               the most that this program itself was behind its timetable, milliseconds
+
+Exit status: 0 when no request failed, else 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import collections
+import json
+import math
+import os
+import sys
+from urllib.parse import urlsplit
+
+REQUEST_TIMEOUT = 30  # seconds
+
+
+class WrongAnswer(Exception):
+    """An answer arrived, but not the right one."""
+
+
+async def request(host: str, port: int, path: str, body: bytes | None) -> dict:
+    """Makes one request on a connection of its own.
+
+    Args:
+        body: what to POST; None makes it a GET.
+
+    Returns:
+        The JSON object of the answer.
+
+    Raises:
+        WrongAnswer: the status is not 200, the answer is cut short or no JSON object, or `echo` differs from the body.
+        OSError: there was no connection, or it broke.
+    """
+    method = 'GET' if body is None else 'POST'
+    head = f'{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n'
+    if body is not None:
+        head += f'Content-Type: text/plain\r\nContent-Length: {len(body)}\r\n'
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(head.encode() + b'\r\n' + (body or b''))
+        raw = await reader.read(-1)
+    finally:
+        writer.close()
+    if not raw:
+        raise WrongAnswer('empty answer')
+    headers, _, content = raw.partition(b'\r\n\r\n')
+    status, *fields = headers.decode('latin-1').split('\r\n')
+    if status.split()[1:2] != ['200']:
+        raise WrongAnswer('status ' + ' '.join(status.split()[1:2]))
+    lengths = [int(value) for name, _, value in (field.partition(':') for field in fields) if name.lower() == 'content-length']
+    if lengths != [len(content)]:
+        raise WrongAnswer('answer cut short')
+    try:
+        answer = json.loads(content)
+    except ValueError:
+        raise WrongAnswer('answer is no JSON') from None
+    if answer.get('echo') != (body or b'').decode():
+        raise WrongAnswer('echo differs')
+    return answer
+
+
+class Load:
+    """A run of requests and what became of them."""
+
+    def __init__(self) -> None:
+        self.latencies: list[float] = []
+        self.failures: collections.Counter[str] = collections.Counter()
+        self.releases: collections.Counter[str] = collections.Counter()
+        self.late = 0.0
+
+    async def one(self, number: int, due: float, target: tuple[str, int], slow: str) -> None:
+        """Makes the request of a number and counts it. `due` is when it should start, in the loop's seconds."""
+        clock = asyncio.get_running_loop().time
+        self.late = max(self.late, clock() - due)
+        body = f'body {number}'.encode() if number % 2 else None
+        # 25 and 50 in turn, so that both methods get their share
+        path = slow if number % 50 == (number // 50) % 2 else '/'
+        try:
+            answer = await asyncio.wait_for(request(*target, path, body), REQUEST_TIMEOUT)
+        except WrongAnswer as error:
+            self.failures[str(error)] += 1
+        except (OSError, asyncio.TimeoutError) as error:
+            self.failures[type(error).__name__] += 1
+        else:
+            self.latencies.append(clock() - due)
+            self.releases[str(answer.get('release'))] += 1
+
+    async def run(self, target: tuple[str, int], rate: float, seconds: float, slow: str, until: str) -> None:
+        """Starts `rate` requests a second, for some seconds or until a file is there, and waits for their answers."""
+        clock = asyncio.get_running_loop().time
+        start = clock()
+        running = set()
+        for number in range(math.ceil(rate * seconds)):
+            due = start + number / rate
+            await asyncio.sleep(max(0, due - clock()))
+            if until and number % 50 == 0 and os.path.exists(until):
+                break
+            task = asyncio.create_task(self.one(number, due, target, slow))
+            running.add(task)
+            task.add_done_callback(running.discard)
+        if running:
+            await asyncio.wait(running)
+
+    def summary(self) -> dict:
+        """What the module's docstring promises."""
+        ordered = sorted(self.latencies)
+
+        def at(share: float) -> float | None:
+            return round(ordered[math.ceil(share * len(ordered)) - 1] * 1000, 1) if ordered else None
+
+        failed = sum(self.failures.values())
+        return {
+            'requests': len(ordered) + failed,
+            'failed': failed,
+            'failures': dict(self.failures),
+            'releases': dict(self.releases),
+            'p50': at(0.5),
+            'p99': at(0.99),
+            'p999': at(0.999),
+            'max': at(1),
+            'late': round(self.late * 1000, 1),
+        }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('url')
+    parser.add_argument('--rate', type=float, default=500, help='requests a second')
+    parser.add_argument('--seconds', type=float, default=9, help='how long, at most')
+    parser.add_argument('--slow', default='/slow', help='the path of every fiftieth request')
+    parser.add_argument('--until', default='', help='stop as soon as this file is there')
+    arguments = parser.parse_args()
+    url = urlsplit(arguments.url)
+    load = Load()
+    asyncio.run(load.run((url.hostname, url.port or 80), arguments.rate, arguments.seconds, arguments.slow, arguments.until))
+    print(json.dumps(load.summary()))
+    return 1 if load.failures else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
