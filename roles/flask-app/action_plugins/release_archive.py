@@ -15,24 +15,27 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 
-def source_files(source: Path, exclude: list[str]) -> list[Path]:
-    """The files and links below a folder, in a fixed order, without what a pattern names.
+def source_files(source: Path, exclude: list[str], replaced: set[str]) -> list[Path]:
+    """The files and links below a folder, in a fixed order, without what is not to be packed.
 
     Args:
         source: the app's folder.
         exclude: shell patterns, each matched against a file's or folder's own name and its path below `source`.
+        replaced: paths below `source` that something else stands for on the host.
 
     Returns:
         Paths relative to `source`.
 
     Raises:
-        AnsibleActionFail: a link leads out of the folder, so it would lead nowhere on the host; or something is
-            neither file, folder nor link.
+        AnsibleActionFail: a link is absolute or leads out of the folder, so it would lead nowhere on the host; or
+            something is neither file, folder nor link, or can't be read by its owner.
     """
     found = []
 
     def excluded(path: Path) -> bool:
-        return any(fnmatch.fnmatch(path.name, pattern) or fnmatch.fnmatch(str(path), pattern) for pattern in exclude)
+        return str(path) in replaced or any(
+            fnmatch.fnmatch(path.name, pattern) or fnmatch.fnmatch(str(path), pattern) for pattern in exclude
+        )
 
     for folder, folders, names in os.walk(source):
         below = Path(folder).relative_to(source)
@@ -42,10 +45,16 @@ def source_files(source: Path, exclude: list[str]) -> list[Path]:
             if excluded(path):
                 continue
             full = source / path
-            if full.is_symlink() and source.resolve() not in full.resolve().parents:
-                raise AnsibleActionFail(f"flask_app_src: the link {full} leads out of the app's folder")
-            if not full.is_symlink() and not full.is_file():
+            if full.is_symlink():
+                if source.resolve() not in full.resolve().parents:
+                    raise AnsibleActionFail(f"flask_app_src: the link {full} leads out of the app's folder")
+                if os.path.isabs(os.readlink(full)):
+                    raise AnsibleActionFail(f'flask_app_src: the link {full} is absolute and would lead nowhere')
+            elif not full.is_file():
                 raise AnsibleActionFail(f'flask_app_src: {full} is neither a file nor a folder nor a link')
+            elif not full.stat().st_mode & 0o400:
+                # root could read it here, another account could not
+                raise AnsibleActionFail(f'flask_app_src: {full} is not readable')
             found.append(path)
     return found
 
@@ -56,7 +65,7 @@ def pack(source: Path, files: list[Path], contents: dict[str, str], links: dict[
     Args:
         source: the app's folder.
         files: paths below `source`; modes become 0644, or 0755 where the owner may execute, owned by root.
-        contents: further files, path to text; they stand for files of the same path.
+        contents: further files, path to text.
         links: symbolic links, path to target.
 
     Returns:
@@ -116,7 +125,7 @@ class ActionModule(ActionBase):
         links = dict(args['links'])
         shared = [name.strip('/') for name in args['shared']]
         links.update({name: f"{args['shared_root']}/{name}" for name in shared})
-        files = source_files(source, args['exclude'] + shared + ['.flaskenv'])
+        files = source_files(source, args['exclude'], {*shared, *args['contents']})
 
         taken = sorted({path.parts[0] for path in files} & set(args['links']))
         if taken:
