@@ -1,0 +1,80 @@
+"""A new release takes over without a failed or delayed request."""
+
+import json
+import time
+
+import pytest
+from conftest import CHECKOUT, at_rest
+
+NEWER_LOCK = (CHECKOUT / 'files/flaskrandom/requirements.txt').read_text()
+
+
+@pytest.fixture(scope='module')
+def rest(machine):
+    """The load's figures while nothing is deployed."""
+    with machine.load('at rest') as figures:
+        time.sleep(5)
+    assert figures['failed'] == 0
+    return figures
+
+
+@pytest.mark.parametrize(
+    'release, changes, variables',
+    [
+        ('code', {}, {}),
+        ('slow-import', {'code': 'time.sleep(3)\n'}, {}),
+        ('lock', {'lock': NEWER_LOCK}, {}),
+        ('workers', {}, {'flask_app_workers': 4}),
+        ('environment', {}, {'flask_app_environment': {'SETTING': 'a%b"c;d e'}}),
+    ],
+)
+def test_deploy_under_load(machine, rest, bash, release, changes, variables):
+    before = json.loads(machine.get())
+    app = machine.app(release, **changes)
+    with machine.load(f'deploy of changed {release}') as figures:
+        run = machine.deploy(app, **variables)
+    machine.figures.append(f'deploy of changed {release}: {run.seconds:.1f} s under load')
+    assert figures['failed'] == 0
+    assert set(figures['releases']) == {before['release'], release}
+    assert figures['max'] < 1000
+    assert figures['p999'] < rest['p999'] + 200
+    assert at_rest(bash)
+    after = json.loads(machine.get())
+    assert (after['flask'] != before['flask']) == (release in ('lock', 'workers'))
+    assert after['setting'] == variables.get('flask_app_environment', {}).get('SETTING', '')
+    workers = bash('ps --no-headers --ppid $(supervisorctl pid flaskrandom) | wc -l').strip()
+    assert int(workers) == variables.get('flask_app_workers', 3)
+
+
+def test_nothing_happens_when_nothing_changed(machine):
+    app = machine.app('unchanged')
+    first, second = machine.deploy(app), machine.deploy(app)
+    machine.figures.append(f'deploy of changed code: {first.seconds:.1f} s, of nothing: {second.seconds:.1f} s, no load')
+    assert second.changed == 0
+
+
+def test_two_deploys_at_once(machine, bash):
+    runs = [machine.start_deploy(machine.app(name)) for name in ('both', 'at-once')]
+    assert [run.wait() for run in runs] == [0, 0], runs[0].output + runs[1].output
+    assert machine.release() in ('both', 'at-once')
+    assert at_rest(bash)
+
+
+def test_secrets_are_seen_by_nobody(machine, bash):
+    secret = 'correct-horse-battery'
+    app = machine.app('secret', 'RELEASE = os.environ["SECRET"][::-1]\n')
+    run = machine.start('playbook.yml', '-vvv', '--diff', flask_app_src=str(app), flask_app_secrets={'SECRET': secret})
+    processes = []
+    while run.process.poll() is None:
+        processes.append(bash('cat /proc/[0-9]*/cmdline | tr "\\0" " "', fails=True))
+    assert run.wait() == 0, run.output
+    assert machine.release() == secret[::-1]
+    assert secret not in run.output
+    assert not any(secret in commands for commands in processes)
+    # this very grep has the word in a pattern that does not match itself
+    pattern = f'[{secret[0]}]{secret[1:]}'
+    assert bash(f'grep -rlI "{pattern}" /srv /etc /var/log /run/flaskrandom; journalctl | grep -c "{pattern}"', fails=True).split() == [
+        bash('ls /srv/flaskrandom/secrets/*.json').strip(),
+        '0',
+    ]
+    assert bash('stat -c "%U %a" /srv/flaskrandom/secrets/*.json').strip() == 'flaskrandom 600'

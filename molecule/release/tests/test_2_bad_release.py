@@ -1,0 +1,55 @@
+"""A release that does not work never gets a request."""
+
+import re
+
+import pytest
+from conftest import at_rest
+
+THREAD = 'import threading\nthreading.Timer(1, os._exit, [1]).start()\n'
+HEALTH = "app.view_functions['health'] = lambda: {}\n"
+
+# name: (code at the app's end, variables, what the failed run must show)
+BAD = {
+    'syntax-error': ('def (:\n', {}, 'SyntaxError'),
+    'import-error': ('raise ImportError("not today")\n', {}, 'not today'),
+    'missing-dependency': ('import numpy\n', {}, "No module named 'numpy'"),
+    'exits-after-1-s': (THREAD, {}, 'ended'),
+    'health-answers-500': (HEALTH.format('1 / 0'), {}, 'ZeroDivisionError'),
+    'health-hangs': (HEALTH.format('time.sleep(60)'), {}, 'timed out'),
+    'wrong-module': ('', {'flask_app_wsgi': 'app:nothing'}, 'nothing'),
+    'migration-fails': ('', {'flask_app_release_commands': ['echo no table >&2; exit 3']}, 'no table'),
+    'file-unreadable': ('open("/etc/shadow")\n', {}, 'Permission denied'),
+    'never-listens': ('os.fork()\ntime.sleep(60)\n', {}, '0 of 3 workers'),
+    'needs-a-variable': ('os.environ["DATABASE"]\n', {}, "KeyError: 'DATABASE'"),
+    'wrong-hash': ('', {}, 'do not match the hashes|DO NOT MATCH THE HASHES'),
+}
+
+
+@pytest.mark.parametrize('kind', BAD)
+def test_bad_release_gets_no_request(machine, bash, kind):
+    code, variables, shown = BAD[kind]
+    app = machine.app(kind, code)
+    if kind == 'wrong-hash':
+        lock = app / 'requirements.txt'
+        lock.write_text(re.sub(r'(?m)(click==.*\\\n)(?:.*--hash.*\n)+', r'\1    --hash=sha256:' + '0' * 64 + '\n', lock.read_text()))
+    serving, releases = machine.release(), bash('ls /srv/flaskrandom/releases')
+    with machine.load(f'bad release, {kind}') as figures:
+        run = machine.start_deploy(app, **variables)
+        status = run.wait()
+    machine.figures.append(f'bad release, {kind}: stopped after {run.seconds:.1f} s')
+    assert status != 0
+    assert re.search(shown, run.output), run.output
+    assert figures['failed'] == 0
+    assert set(figures['releases']) == {serving}
+    assert at_rest(bash)
+    assert bash('ls /srv/flaskrandom/releases') == releases
+
+
+def test_a_good_release_then_works(machine):
+    machine.deploy(machine.app('good-again'))
+    assert machine.release() == 'good-again'
+
+
+def test_a_rollback_passes_the_failed_ones_by(machine, bash):
+    bash('flaskrandom-release rollback')
+    assert machine.release() not in BAD

@@ -1,0 +1,42 @@
+"""Back to the release that served before, as often as there is one, and forward again."""
+
+import pytest
+
+
+@pytest.fixture(scope='module')
+def three(machine):
+    apps = {name: machine.app(name) for name in ('first', 'second', 'third')}
+    for app in apps.values():
+        machine.deploy(app)
+    return apps
+
+
+def test_rollback_twice_and_forward(machine, three):
+    with machine.load('two rollbacks and a deploy') as figures:
+        for release in ('second', 'first'):
+            run = machine.start('playbooks/rollback.yml')
+            assert run.wait() == 0, run.output
+            assert machine.release() == release
+        machine.deploy(three['third'])
+        assert machine.release() == 'third'
+    assert figures['failed'] == 0
+    assert set(figures['releases']) == {'first', 'second', 'third'}
+
+
+def test_list_shows_what_serves(machine, bash):
+    run = machine.start('playbooks/releases.yml')
+    assert run.wait() == 0, run.output
+    current = bash('basename $(readlink /srv/flaskrandom/current)').strip()
+    assert f'* {current}' in run.output
+
+
+def test_rollback_ends_at_the_oldest(machine, bash):
+    oldest = None
+    for _ in range(6):
+        oldest, before = machine.release(), oldest
+        run = machine.start('playbooks/rollback.yml')
+        if run.wait():
+            break
+        assert machine.release() != before
+    assert 'no older release to roll back to' in run.output
+    assert machine.release() == oldest
