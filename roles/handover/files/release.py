@@ -384,9 +384,9 @@ class Host:
 
     def beside_pid(self, release):
         """The process id of the release's gunicorn beside the program; Failure when it has ended."""
-        shown = systemctl('show', '--property=MainPID', '--property=NRestarts', self.unit(release))
+        shown = systemctl('show', '--property=ActiveState,MainPID,NRestarts', self.unit(release))
         values = dict(line.split('=', 1) for line in shown.splitlines())
-        if int(values['NRestarts']):
+        if values['ActiveState'] != 'active' or int(values['NRestarts']):
             raise Failure('its gunicorn ended')
         return int(values['MainPID'])
 
@@ -616,7 +616,7 @@ class Host:
         for name in gone:
             remove(folders[name])
         for path in list((self.root / 'venvs').glob('*')) + list((self.root / 'secrets').glob('*.json')):
-            if path in freed or path not in needed and abandoned(path):
+            if path in freed or (path not in needed and abandoned(path)):
                 remove(path)
 
         history['releases'] = {r: releases[r] for r in releases if r in kept or r in failed[-self.keep:]}
