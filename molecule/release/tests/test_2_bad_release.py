@@ -12,7 +12,7 @@ HEALTH = "app.view_functions['health'] = lambda: {}\n"
 BAD = {
     'syntax-error': ('def (:\n', {}, 'SyntaxError'),
     'import-error': ('raise ImportError("not today")\n', {}, 'not today'),
-    'missing-dependency': ('import numpy\n', {}, "No module named 'numpy'"),
+    'missing-dependency': ('import numpy\n', {}, 'No module named .+numpy'),
     'exits-after-1-s': (THREAD, {}, 'ended'),
     'health-answers-500': (HEALTH.format('1 / 0'), {}, 'ZeroDivisionError'),
     'health-hangs': (HEALTH.format('time.sleep(60)'), {}, 'timed out'),
@@ -20,7 +20,7 @@ BAD = {
     'migration-fails': ('', {'flask_app_release_commands': ['echo no table >&2; exit 3']}, 'no table'),
     'file-unreadable': ('open("/etc/shadow")\n', {}, 'Permission denied'),
     'never-listens': ('os.fork()\ntime.sleep(60)\n', {}, '0 of 3 workers'),
-    'needs-a-variable': ('os.environ["DATABASE"]\n', {}, "KeyError: 'DATABASE'"),
+    'needs-a-variable': ('os.environ["DATABASE"]\n', {}, 'KeyError: .+DATABASE'),
     'wrong-hash': ('', {}, 'do not match the hashes|DO NOT MATCH THE HASHES'),
 }
 
