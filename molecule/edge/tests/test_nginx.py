@@ -1,0 +1,174 @@
+"""Many, slow, lying and malformed requests."""
+
+import json
+import socket
+import time
+
+import pytest
+from conftest import FACTS
+
+HEAD = b'Host: app\r\nConnection: close\r\n'
+# Serves on the app's side of nginx whatever it is sent, as a release would during a hand-over.
+ECHO = r"""
+import json, os, socketserver, http.server
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    def address_string(self): return ''
+    def do_GET(self):
+        body = json.dumps({name.lower(): value for name, value in self.headers.items()}).encode()
+        self.send_response(200)
+        self.send_header('Content-Length', str(len(body)))
+        self.send_header('X-Frame-Options', 'DENY')
+        self.end_headers()
+        self.wfile.write(body)
+server = socketserver.UnixStreamServer('/run/flaskrandom/echo.sock', Handler)
+os.chmod('/run/flaskrandom/echo.sock', 0o666)
+server.serve_forever()
+"""
+
+
+@pytest.fixture
+def echo(host):
+    """An app that answers with the headers that it sees."""
+    host.run_expect([0], 'sudo systemd-run --unit=echo python3 -c %s', ECHO)
+    host.run_expect([0], "timeout 10 sh -c 'until sudo test -S /run/flaskrandom/echo.sock; do sleep 0.1; done'")
+    host.run_expect([0], 'sudo ln -sfn echo.sock /run/flaskrandom/live.sock')
+    yield
+    host.run_expect([0], 'sudo ln -sfn flaskrandom.sock /run/flaskrandom/live.sock')
+    host.run_expect([0], 'sudo sh -c "systemctl stop echo; rm /run/flaskrandom/echo.sock"')
+
+
+FORGED = [
+    'Forwarded',
+    'Front-End-Https',
+    'Proxy',
+    'True-Client-IP',
+    'X-Client-IP',
+    'X-Cluster-Client-IP',
+    'X-Forwarded-For',
+    'X-Forwarded-Host',
+    'X-Forwarded-Port',
+    'X-Forwarded-Prefix',
+    'X-Forwarded-Proto',
+    'X-Forwarded-Protocol',
+    'X-Forwarded-Scheme',
+    'X-Forwarded-Server',
+    'X-Forwarded-Ssl',
+    'X-Original-URL',
+    'X-Real-IP',
+    'X-Request-ID',
+    'X-Rewrite-URL',
+    'X-Scheme',
+    'X-Script-Name',
+    'SCRIPT_NAME',
+    'REMOTE_ADDR',
+]
+
+
+def test_the_app_sees_nothing_that_a_client_forged(ask, echo):
+    lies = ''.join(f'{name}: forged\r\n' for name in FORGED).encode()
+    status, _, body = ask(b'GET http://app:81/ HTTP/1.1\r\nHost: forged\r\nConnection: close\r\n' + lies + b'\r\n')
+    seen = json.loads(body)
+    assert status == 200
+    assert 'forged' not in body
+    assert seen['host'] == seen['x-forwarded-host'] == 'app'
+    assert seen['x-forwarded-proto'] == 'http'
+    assert seen['x-forwarded-for'] == seen['x-real-ip']
+    assert len(seen['x-request-id']) == 32
+
+
+def test_the_app_sees_the_port_that_the_client_asked(ask, echo):
+    assert json.loads(ask(b'GET / HTTP/1.1\r\nHost: App:8080\r\nConnection: close\r\n\r\n')[2])['host'] == 'App:8080'
+
+
+def test_the_apps_own_header_counts(ask, echo):
+    headers = ask(b'GET / HTTP/1.1\r\n' + HEAD + b'\r\n')[1]
+    assert headers['x-frame-options'] == 'DENY'
+    assert headers['x-content-type-options'] == 'nosniff'
+
+
+def test_no_version_is_told(ask):
+    headers = ask(b'GET / HTTP/1.1\r\n' + HEAD + b'\r\n')[1]
+    assert headers['server'] == 'nginx'
+    assert headers['x-frame-options'] == 'SAMEORIGIN'
+
+
+def get(path):
+    return b'GET ' + path + b' HTTP/1.1\r\n' + HEAD + b'\r\n'
+
+
+@pytest.mark.parametrize(
+    'status, request_',
+    [
+        pytest.param(400, b'GARBAGE\r\n\r\n', id='no HTTP'),
+        pytest.param(400, b'GET / HTTP/1.1\r\n\r\n', id='no host'),
+        pytest.param(400, b'GET / HTTP/1.1\r\n' + HEAD + b'A: ' + b'b' * 9000 + b'\r\n\r\n', id='header too long'),
+        pytest.param(400, b'POST / HTTP/1.1\r\n' + HEAD + b'Content-Length: 1x\r\n\r\n', id='length no number'),
+        pytest.param(400, get(b'/../../etc/passwd'), id='out of the root'),
+        pytest.param(400, get(b'/\xff'), id='bytes beyond ASCII'),
+        pytest.param(404, get(b'/.env'), id='hidden file'),
+        pytest.param(404, get(b'/static/.git/config'), id='hidden folder'),
+        pytest.param(404, get(b'/' + b'a' * 8176), id='line as long as may be'),
+        pytest.param(404, b'GET /x HTTP/1.1\r\n' + HEAD + b'A: b\r\n' * 500 + b'\r\n', id='many headers'),
+        pytest.param(405, b'BREW / HTTP/1.1\r\n' + HEAD + b'\r\n', id='unknown method'),
+        pytest.param(405, b'TRACE / HTTP/1.1\r\n' + HEAD + b'\r\n', id='trace'),
+        pytest.param(405, get(b'/getrandomstr'), id="the app's own 405"),
+        pytest.param(413, b'POST / HTTP/1.1\r\n' + HEAD + b'Content-Length: 99999999\r\n\r\n', id='body too long for nginx'),
+        pytest.param(414, get(b'/' + b'a' * 9000), id='line too long'),
+        pytest.param(501, b'POST / HTTP/1.1\r\n' + HEAD + b'Transfer-Encoding: gzip\r\n\r\n', id='unknown encoding'),
+    ],
+)
+def test_errors_have_the_apps_shape(ask, status, request_):
+    answer, headers, body = ask(request_)
+    assert answer == status
+    assert headers['content-type'] == 'application/json'
+    assert {**json.loads(body), 'error': ''} == {'data': [], 'datalen': 0, 'msg': 'fail', 'error': ''}
+    assert headers['x-content-type-options'] == 'nosniff'
+
+
+def test_a_dead_app_is_an_error_in_its_shape_too(host, ask):
+    host.run_expect([0], 'sudo supervisorctl stop flaskrandom')
+    try:
+        status, headers, body = ask(get(b'/'))
+    finally:
+        host.run_expect([0], 'sudo supervisorctl start flaskrandom')
+    assert (status, headers['retry-after'], json.loads(body)['error']) == (502, '1', 'Bad Gateway')
+
+
+def test_512_connections_at_once_are_served(host):
+    connections = [socket.create_connection(('127.0.0.1', int(FACTS['http_port'])), timeout=30) for _ in range(512)]
+    for connection in connections:
+        connection.sendall(get(b'/'))
+    answers = [connection.recv(100).split(b'\r\n')[0] for connection in connections]
+    for connection in connections:
+        connection.close()
+    assert answers == [b'HTTP/1.1 200 OK'] * 512
+
+
+def test_others_are_served_beside_1000_slow_clients(ask):
+    slow = [socket.create_connection(('127.0.0.1', int(FACTS['http_port']))) for _ in range(1000)]
+    for connection in slow:
+        connection.sendall(b'POST /getrandomstr HTTP/1.1\r\nHost: app\r\nContent-Length: 900\r\n')
+    start = time.monotonic()
+    assert ask(get(b'/'))[0] == 200
+    assert time.monotonic() - start < 1
+    for connection in slow:
+        connection.close()
+
+
+def test_the_log_is_json_with_times_and_request_id(host, ask):
+    ask(get(b'/logged'))
+    time.sleep(1.5)
+    lines = host.check_output('sudo tail -n 20 /var/log/nginx/access.log').splitlines()
+    entry = next(entry for entry in map(json.loads, lines) if entry['request'] == 'GET /logged HTTP/1.1')
+    assert entry['status'] == '404'
+    assert entry['request_time'] >= 0 and float(entry['upstream_time']) >= 0
+    assert len(entry['id']) == 32
+
+
+def test_the_apps_account_owns_nothing_that_it_runs(host):
+    files = host.check_output('sudo find -L /srv/flaskrandom/current/ /srv/flaskrandom/venvs/ -user flaskrandom -o -perm -o=w -not -type l')
+    assert files == ''
+    assert host.user('flaskrandom').shell == '/usr/sbin/nologin'
+    assert host.file('/var/run/supervisor.sock').mode == 0o700
+    assert host.file('/var/run/supervisor.sock').user == 'root'
