@@ -1,0 +1,150 @@
+"""What the user sets is checked before a host is touched: one run of the playbook, with a host for each case."""
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+NAMES = ['Upper', 'with space', '1st', '-dash', 'a' * 33, 'root', 'nginx', 'supervisor', 'www-data', 'daemon', 'a;b', 'a$b', '', 'ä', True]
+FOLDERS = ['srv/app', '/', '/etc', '/etc/app', '/srv/a b', '/srv/a;b', '/srv/../etc', '/home', '/tmp/app', 'C:\\app']
+NUMBERS = [0, 'three', True, 100000]
+
+# a variable and its wrong values
+WRONG = {
+    'flask_app_name': NAMES,
+    'flask_app_user': ['root', 'Upper', 7],
+    'flask_app_root': FOLDERS,
+    'flask_app_path': ['/', 'current', '/srv/flaskrandom', '/srv/flaskrandom/releases/x'],
+    'flask_app_user_home': ['/', 'home/x'],
+    'flask_app_user_shell': ['bash', '/bin/ba sh'],
+    'flask_app_src': ['/missing', '{{ nowhere }}'],
+    'flask_app_bind': ['unix:relative.sock', 'unix:/tmp/x.sock', '5000', '0.0.0.0:80', '0.0.0.0:99999', '127.0.0.1:x', 'example.com:5000'],
+    'flask_app_workers': [*NUMBERS, -1, 3.5, None, [3]],
+    'flask_app_run_port': [0, 65536, True],
+    'flask_app_graceful_timeout': [0, 'x'],
+    'flask_app_health_timeout': [0, True],
+    'flask_app_health_status': [99, 600, 'ok'],
+    'flask_app_health_path': ['health', '', '/a b', 1],
+    'flask_app_health_text': [1, ['a']],
+    'flask_app_wsgi': ['app', 'app:', ':app', 'app.py', 'app:app;', 'missing:app', 'app/app:app'],
+    'flask_app_gunicorn': ['timeout=3', [1]],
+    'flask_app_environment': [{'1A': 'x'}, {'A-B': 'x'}, {'A': True}, {'A': [1]}, {'A': None}, 'A=1', ['A']],
+    'flask_app_secrets': [{'A B': 'x'}, {'A': False}, {'A': {'B': 'x'}}, 'A=1'],
+    'flask_app_shared': [{'a': 'b'}, 'instance', ['/srv'], ['../x'], ['a/../b'], [''], ['bin'], [1]],
+    'flask_app_exclude': ['*.pyc', [1]],
+    'flask_app_init_commands': ['flask init', [''], [True]],
+    'flask_app_release_commands': ['flask migrate', ['  ']],
+    'flask_app_version': ['v1.0', 1.2],
+    'flask_app_repo': ['no repository', '--upload-pack=x', 3],
+    'python_venv_python': ['python2', 'python3.99', '/usr/bin/python3'],
+    'handover_keep_releases': [1, 0, True, 'many'],
+    'handover_drain': [-1, 'x', True],
+    'nginx_listen_port': [0, 65536, True, 22],
+    'nginx_local_port': [80, -1, 65536, True],
+    'nginx_server_name': ['a;b', '', 'a{', 5],
+    'nginx_client_max_body_size': ['16 MB', 'big', 16],
+    'nginx_trusted_proxies': [['nobody'], '10.0.0.1', ['10.0.0.0/99']],
+    'nginx_methods': [[], ['get'], 'GET', ['GET|POST']],
+    'nginx_headers': [{'A B': 'x'}, {'A': 'x"y'}, 'A'],
+    # no such variables, and those that playbook.yml or the roles set
+    'flask_app_worker': [3],
+    'nginx_prove_path': ['/x'],
+    'handover_user': ['tfzhang'],
+    'supervisor_programs': [[]],
+    'packages_names': [['vim']],
+    'python_venv_phyton': ['python3'],
+}
+# these are right, and get as far as the look at a host that is not there
+RIGHT = [
+    {},
+    {'flask_app_path': '/home/tfzhang/myflask', 'flask_app_user': 'tfzhang', 'flask_app_user_home': '/home/tfzhang',
+     'flask_app_user_shell': '/bin/bash', 'flask_app_bind': '0.0.0.0:5000'},
+    {'flask_app_workers': '5', 'nginx_listen_port': '8080', 'nginx_local_port': 0, 'handover_drain': '0.5'},
+    {'flask_app_environment': {'A': 'x', 'B': 1, 'C': 1.5}, 'flask_app_secrets': {'KEY': 's'},
+     'flask_app_shared': ['instance', 'data/files', 'static/v1.0']},
+    {'nginx_trusted_proxies': ['10.0.0.0/8', '2001:db8::1'], 'nginx_server_name': 'example.com *.example.org'},
+    {'python_venv_python': 'python3.8', 'flask_app_wsgi': 'app:app', 'flask_app_health_path': '/?a=b'},
+]  # fmt: skip
+
+
+def folders(tmp_path_factory):
+    """App folders that lack something, by what they lack."""
+    texts = {'requirements.txt': {'app.py': ''}, 'gunicorn': {'app.py': '', 'requirements.txt': 'flask==3.1.3\n# gunicorn\n'},
+             'locks': {'app.py': '', 'requirements.txt': 'gunicorn==23.0.0\n-r other.txt\n'},
+             'app.py': {'main.py': '', 'requirements.txt': 'gunicorn==23.0.0\n'}}  # fmt: skip
+    for lacks, files in texts.items():
+        folder = tmp_path_factory.mktemp('app')
+        for name, text in files.items():
+            (folder / name).write_text(text)
+        yield lacks, folder
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+    """Runs the playbook against a host for each case.
+
+    Returns:
+        A function from a case (a name) to its tasks' results, by task name.
+    """
+    hosts = {f'{variable}={value!r}': {variable: value} for variable, values in WRONG.items() for value in values}
+    hosts |= {f'lacks {lacks}': {'flask_app_src': str(folder)} for lacks, folder in folders(tmp_path_factory)}
+    hosts |= {f'right {index}': values for index, values in enumerate(RIGHT)}
+    labels = {f'case{index}': case for index, case in enumerate(hosts)}
+    inventory = tmp_path_factory.mktemp('inventory') / 'hosts.yml'
+    # nothing listens there, so a host that is looked at says so at once
+    address = {'ansible_host': '127.0.0.1', 'ansible_port': 1}
+    inventory.write_text(yaml.safe_dump({'all': {'vars': address, 'hosts': {label: hosts[case] for label, case in labels.items()}}}))
+    done = subprocess.run(
+        [Path(sys.executable).with_name('ansible-playbook'), '-i', inventory, '--forks=8', 'playbook.yml'],
+        cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False,
+        env=os.environ | {'ANSIBLE_STDOUT_CALLBACK': 'ansible.posix.json', 'ANSIBLE_CALLBACK_RESULT_FORMAT': 'json'},
+    )  # fmt: skip
+    results = {case: {} for case in hosts}
+    plays = json.loads(done.stdout[done.stdout.index('{\n'):])['plays']
+    assert [play['play']['name'] for play in plays] == ['Check the input before a host is touched']
+    for task in plays[0]['tasks']:
+        for label, result in task['hosts'].items():
+            results[labels[label]][task['task']['name'].split(' : ')[-1]] = result
+    return results.__getitem__
+
+
+def complaint(results):
+    """What the run said where it stopped."""
+    failed = [result for result in results.values() if result.get('failed')]
+    assert len(failed) == 1
+    return str(failed[0]['msg']) + str([item['msg'] for item in failed[0].get('results', []) if item.get('failed')])
+
+
+@pytest.mark.parametrize('variable, value', [(variable, value) for variable, values in WRONG.items() for value in values])
+def test_wrong_values_stop_the_run_before_a_host_is_touched(run, variable, value):
+    results = run(f'{variable}={value!r}')
+    assert 'Look at the host' not in results
+    assert variable in complaint(results)
+
+
+@pytest.mark.parametrize('lacks, variable', [('requirements.txt', 'flask_app_src'), ('gunicorn', 'flask_app_src'),
+                                             ('locks', 'python_venv_requirements'), ('app.py', 'flask_app_wsgi')])  # fmt: skip
+def test_folders_that_are_no_app_stop_the_run_before_a_host_is_touched(run, lacks, variable):
+    results = run(f'lacks {lacks}')
+    assert 'Look at the host' not in results
+    assert variable in complaint(results)
+    assert lacks in complaint(results) or lacks == 'locks'
+
+
+@pytest.mark.parametrize('index', range(len(RIGHT)))
+def test_right_values_get_as_far_as_the_host(run, index):
+    results = run(f'right {index}')
+    assert results['Look at the host']['unreachable']
+    assert 'is not reached' in complaint(results)
+
+
+def test_secret_values_are_not_shown(run):
+    assert 'False' not in complaint(run("flask_app_secrets={'A': False}"))
+
+
+def test_a_misspelt_variable_brings_the_right_one(run):
+    assert 'flask_app_workers' in complaint(run('flask_app_worker=3'))
