@@ -1,7 +1,7 @@
 # Short names for Ansible's and Molecule's own commands, which do without make as well.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down test deploy check rollback releases dev lint unit molecule lock
+.PHONY: help up down test deploy check rollback releases dev lint unit molecule docs lock
 
 HTTP_PORT ?= 8080
 SCENARIO ?= default
@@ -73,6 +73,9 @@ unit: .venv/made ## the tests that need no machine
 
 molecule: .venv/made ## one scenario: SCENARIO=default, IMAGE=debian:13
 	molecule test --scenario-name $(SCENARIO)
+
+docs: .venv/made ## write docs/variables.md anew from the roles' argument specs
+	python docs/variables.py >docs/variables.md
 
 lock: .cache/uv/made ## make the locks again; ARGS=--upgrade to newer versions
 	$(lock) --python-version 3.10 requirements.in -o requirements.txt
