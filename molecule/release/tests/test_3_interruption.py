@@ -96,10 +96,13 @@ def test_gunicorn_is_killed(machine, bash, what, victims, lost):
     assert (bash(MASTER).strip() != before) == (what != 'a worker')
 
 
-@pytest.mark.parametrize('what, command', [
-    ('the second gunicorn', f'kill -9 $({NEXT})'),
-    ('supervisor', 'systemctl restart supervisor'),
-])
+@pytest.mark.parametrize(
+    'what, command',
+    [
+        ('the second gunicorn', f'kill -9 $({NEXT})'),
+        ('supervisor', 'systemctl restart supervisor'),
+    ],
+)
 def test_something_breaks_in_mid_hand_over(machine, bash, what, command):
     app = machine.app('broken-by-' + what.replace(' ', '-'))
     with machine.load(f'{what} killed or restarted in mid-hand-over') as figures:

@@ -1,4 +1,5 @@
 """Packs a release of the app on the controller."""
+
 from __future__ import annotations
 
 import fnmatch
@@ -129,14 +130,15 @@ class ActionModule(ActionBase):
 
         taken = sorted({path.parts[0] for path in files} & set(args['links']))
         if taken:
-            raise AnsibleActionFail(f"flask_app_src: {source} has {', '.join(taken)} at its top, where the links to "
-                                    'the virtual environment stand on the host. Rename it, or add it to '
-                                    'flask_app_exclude.')
+            raise AnsibleActionFail(
+                f"flask_app_src: {source} has {', '.join(taken)} at its top, where the links to "
+                'the virtual environment stand on the host. Rename it, or add it to '
+                'flask_app_exclude.'
+            )
 
         archive = pack(source, files, args['contents'], links)
         digest = hashlib.sha256(archive).hexdigest()[:12]
         path = Path(constants.DEFAULT_LOCAL_TMP) / f'{digest}.tar.gz'
         path.write_bytes(gzip.compress(archive, mtime=0))
-        result.update(changed=False, id=digest, path=str(path), files=[str(name) for name in files],
-                      revision=git_revision(source))
+        result.update(changed=False, id=digest, path=str(path), files=[str(name) for name in files], revision=git_revision(source))
         return result

@@ -15,6 +15,7 @@ a release that is healthy already, so at every moment a crash or a reboot leaves
 
 Settings are in /etc/NAME-release.json, written by the role. Runs on Python 3.6, with nothing but its library.
 """
+
 import argparse
 import contextlib
 import fcntl
@@ -107,8 +108,7 @@ def systemctl(*arguments):
     Raises:
         Failure: it did not succeed.
     """
-    done = subprocess.run(['systemctl'] + list(arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          universal_newlines=True)
+    done = subprocess.run(['systemctl'] + list(arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
     if done.returncode:
         raise Failure('`systemctl {}` failed: {}'.format(' '.join(arguments), done.stdout.strip()))
     return done.stdout
@@ -157,8 +157,11 @@ class Program:
             except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError) as error:
                 problem = error
             if time.monotonic() > deadline:
-                raise Failure('supervisor does not answer at {} ({}). Look at it with `systemctl status supervisor`.'
-                              .format(self.socket_path, problem))
+                raise Failure(
+                    'supervisor does not answer at {} ({}). Look at it with `systemctl status supervisor`.'.format(
+                        self.socket_path, problem
+                    )
+                )
             time.sleep(PROBE_PAUSE)
 
     def pid(self):
@@ -234,8 +237,10 @@ class Host:
         try:
             return json.loads(self.history_file.read_text())
         except ValueError as error:
-            raise Failure('{} is damaged ({}). Mend it, or remove it: then no rollback reaches the releases before, '
-                          "and the app's init commands run again.".format(self.history_file, error))
+            raise Failure(
+                '{} is damaged ({}). Mend it, or remove it: then no rollback reaches the releases before, '
+                "and the app's init commands run again.".format(self.history_file, error)
+            )
 
     def remember(self, release, **facts):
         """Adds to what is known of a release."""
@@ -289,10 +294,12 @@ class Host:
 
     def at_rest(self, release):
         """Whether the release serves and there is nothing left to do."""
-        return (self.belongs() == self.running() == release
-                and self.live() == (self.name + '.sock' if self.behind_socket() else '')
-                and not self.program.pending()
-                and not self.handing_over())
+        return (
+            self.belongs() == self.running() == release
+            and self.live() == (self.name + '.sock' if self.behind_socket() else '')
+            and not self.program.pending()
+            and not self.handing_over()
+        )
 
     # -- health
 
@@ -319,7 +326,7 @@ class Host:
     def connection(self, bind, timeout):
         """A connection to where gunicorn listens, in its own words; timeout in seconds."""
         if bind.startswith('unix:'):
-            return UnixConnection(bind[len('unix:'):], timeout)
+            return UnixConnection(bind[len('unix:') :], timeout)
         return http.client.HTTPConnection('127.0.0.1', int(bind.rpartition(':')[2]), timeout=timeout)
 
     def ready_workers(self, master):
@@ -359,8 +366,7 @@ class Host:
                 if not settle:
                     return
             elif left <= 0:
-                raise Failure('{} within {} s; the health path is {}'.format(
-                    problem, health['timeout'], health['path']))
+                raise Failure('{} within {} s; the health path is {}'.format(problem, health['timeout'], health['path']))
             time.sleep(PROBE_PAUSE)
 
     # -- the release beside the program
@@ -403,16 +409,33 @@ class Host:
         """The last lines that a release wrote beside the program since a time (seconds since 1970)."""
         subprocess.run(['journalctl', '--sync'], check=True)
         return subprocess.run(
-            ['journalctl', '--unit', self.unit(release), '--since', '@{}'.format(since), '--lines', str(LOG_LINES),
-             '--output', 'cat', '--no-pager'],
-            stdout=subprocess.PIPE, universal_newlines=True, check=True).stdout
+            [
+                'journalctl',
+                '--unit',
+                self.unit(release),
+                '--since',
+                '@{}'.format(since),
+                '--lines',
+                str(LOG_LINES),
+                '--output',
+                'cat',
+                '--no-pager',
+            ],
+            stdout=subprocess.PIPE,
+            universal_newlines=True,
+            check=True,
+        ).stdout
 
     # -- commands
 
     def environment(self, settings, folder):
         """The same environment that .gunicorn.py gives the app."""
-        environment = {'HOME': settings['home'], 'LANG': 'C.UTF-8', 'USER': settings['user'],
-                       'PATH': '{}/bin:/usr/local/bin:/usr/bin:/bin'.format(folder)}
+        environment = {
+            'HOME': settings['home'],
+            'LANG': 'C.UTF-8',
+            'USER': settings['user'],
+            'PATH': '{}/bin:/usr/local/bin:/usr/bin:/bin'.format(folder),
+        }
         environment.update({name: str(value) for name, value in settings['environment'].items()})
         if settings['secrets']:
             environment.update(json.loads(Path(settings['secrets']).read_text()))
@@ -434,8 +457,9 @@ class Host:
             os.setuid(account.pw_uid)
             os.umask(0o022)
 
-        return subprocess.run(command, cwd=str(folder), env=self.environment(settings, folder), preexec_fn=become,
-                              universal_newlines=True, **options)
+        return subprocess.run(
+            command, cwd=str(folder), env=self.environment(settings, folder), preexec_fn=become, universal_newlines=True, **options
+        )
 
     def prepare(self, release):
         """Runs the release's commands: some once on a host, the others once for a release."""
@@ -445,11 +469,11 @@ class Host:
         commands = [c for c in settings['init_commands'] if c not in history['initialized']]
         for command in commands + ([] if done else settings['commands']):
             say('{}$ {}'.format(release, command))
-            result = self.as_app(release, ['/bin/sh', '-ec', command], stdin=subprocess.DEVNULL,
-                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            result = self.as_app(
+                release, ['/bin/sh', '-ec', command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
             if result.returncode:
-                raise Failure("the command '{}' ended with {}\n\nIt printed:\n{}".format(
-                    command, result.returncode, result.stdout))
+                raise Failure("the command '{}' ended with {}\n\nIt printed:\n{}".format(command, result.returncode, result.stdout))
             if command in commands:
                 history['initialized'].append(command)
                 self.save(history)
@@ -514,7 +538,8 @@ class Host:
         except (Failure, OSError) as failure:
             self.stop_beside()
             text = 'The release {} failed and got no request: {}\n\n{} Mend the app and deploy again.'.format(
-                release, failure, 'The release {} serves on.'.format(before) if before else 'Nothing serves yet.')
+                release, failure, 'The release {} serves on.'.format(before) if before else 'Nothing serves yet.'
+            )
             self.give_up(release, failure, text, revision)
         # from here on nginx may also fall back to it
         point(self.run / 'standby.sock', 'next.sock')
@@ -532,9 +557,12 @@ class Host:
             Failure: always, with what serves now and what to do.
         """
         text = 'The release {} was healthy on its own, but not as the program {} under supervisor: {}\n\n'.format(
-            release, self.name, failure)
-        stuck = ('{} serves on beside the program, as {}, but would not after a reboot. '
-                 'Look at `supervisorctl status`, mend it and deploy again.'.format(release, self.unit(release)))
+            release, self.name, failure
+        )
+        stuck = (
+            '{} serves on beside the program, as {}, but would not after a reboot. '
+            'Look at `supervisorctl status`, mend it and deploy again.'.format(release, self.unit(release))
+        )
         if before in ('', release):
             raise Failure(text + stuck)
         try:
@@ -582,11 +610,14 @@ class Host:
         belongs = self.belongs()
         served = history['served']
         # `current` knows better than a history that an interruption kept from being written
-        served = served[:served.index(belongs)] if belongs in served else served
+        served = served[: served.index(belongs)] if belongs in served else served
         older = [r for r in served if 'failed' not in history['releases'][r] and self.folder(r).exists()]
         if not older:
-            raise Failure('There is no older release to roll back to: {} is the oldest on this host.'.format(belongs)
-                          if belongs else 'There is nothing to roll back: no release has been deployed here.')
+            raise Failure(
+                'There is no older release to roll back to: {} is the oldest on this host.'.format(belongs)
+                if belongs
+                else 'There is nothing to roll back: no release has been deployed here.'
+            )
         self.hand_over(older[-1], history['releases'][older[-1]].get('revision', ''))
         self.remember_served(older)
         say('{} serves again'.format(older[-1]))
@@ -603,7 +634,7 @@ class Host:
         """Removes the releases that no rollback can reach, and the environments and secrets that they alone needed."""
         history = self.history()
         releases = history['releases']
-        history['served'] = [r for r in history['served'] if 'failed' not in releases[r]][-self.keep:]
+        history['served'] = [r for r in history['served'] if 'failed' not in releases[r]][-self.keep :]
         kept = set(history['served']) | {self.belongs(), self.running()}
         failed = sorted((r for r in releases if 'failed' in releases[r]), key=lambda r: releases[r]['at'])
 
@@ -619,7 +650,7 @@ class Host:
             if path in freed or (path not in needed and abandoned(path)):
                 remove(path)
 
-        history['releases'] = {r: releases[r] for r in releases if r in kept or r in failed[-self.keep:]}
+        history['releases'] = {r: releases[r] for r in releases if r in kept or r in failed[-self.keep :]}
         self.save(history)
 
     def show(self):
@@ -635,10 +666,16 @@ class Host:
         for release in known:
             facts = history['releases'][release]
             serving = release == self.belongs()
-            state = ('serving' if serving else 'failed: ' + facts['failed'] if 'failed' in facts
-                     else 'rollback reaches it' if release in order else 'rolled back')
-            print(line.format('*' if serving else '', release, facts.get('at', '-'),
-                              facts.get('revision') or '-', state))
+            state = (
+                'serving'
+                if serving
+                else 'failed: ' + facts['failed']
+                if 'failed' in facts
+                else 'rollback reaches it'
+                if release in order
+                else 'rolled back'
+            )
+            print(line.format('*' if serving else '', release, facts.get('at', '-'), facts.get('revision') or '-', state))
 
 
 @contextlib.contextmanager
@@ -688,9 +725,8 @@ def reported(work):
 
 
 def main():
-    name = os.path.basename(sys.argv[0])[:-len('-release')]
-    parser = argparse.ArgumentParser(description=__doc__.replace('NAME', name),
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    name = os.path.basename(sys.argv[0])[: -len('-release')]
+    parser = argparse.ArgumentParser(description=__doc__.replace('NAME', name), formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest='verb', metavar='activate | rollback | list | run')
     verbs.required = True
     activate = verbs.add_parser('activate')

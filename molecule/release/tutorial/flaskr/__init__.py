@@ -30,9 +30,7 @@ def create_app():
     @app.cli.command('init-db')
     def init_db():
         with sqlite3.connect(str(database)) as connection:
-            connection.executescript(
-                'DROP TABLE IF EXISTS post; CREATE TABLE post (id INTEGER PRIMARY KEY, title TEXT NOT NULL);'
-            )
+            connection.executescript('DROP TABLE IF EXISTS post; CREATE TABLE post (id INTEGER PRIMARY KEY, title TEXT NOT NULL);')
         click.echo('Initialized the database.')
 
     return app
