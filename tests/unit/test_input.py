@@ -1,4 +1,5 @@
 """What the user sets is checked before a host is touched: one run of the playbook, with a host for each case."""
+
 import json
 import os
 import subprocess
@@ -104,7 +105,7 @@ def run(tmp_path_factory):
         env=os.environ | {'ANSIBLE_STDOUT_CALLBACK': 'ansible.posix.json', 'ANSIBLE_CALLBACK_RESULT_FORMAT': 'json'},
     )  # fmt: skip
     results = {case: {} for case in hosts}
-    plays = json.loads(done.stdout[done.stdout.index('{\n'):])['plays']
+    plays = json.loads(done.stdout[done.stdout.index('{\n') :])['plays']
     assert [play['play']['name'] for play in plays] == ['Check the input before a host is touched']
     for task in plays[0]['tasks']:
         for label, result in task['hosts'].items():

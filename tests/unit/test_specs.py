@@ -1,4 +1,4 @@
-"""The roles' argument specs, their defaults, and the page that is made from them say the same."""
+"""A role's argument spec and its defaults say the same."""
 
 import subprocess
 import sys
@@ -7,26 +7,37 @@ from pathlib import Path
 import pytest
 import yaml
 
-TOP = Path(__file__).parents[2]
-ROLES = sorted(path.parents[1] for path in TOP.glob('roles/*/defaults/main.yml'))
+ROLES = Path(__file__).parents[2] / 'roles'
+SPECS = {path.parts[-3]: yaml.safe_load(path.read_text())['argument_specs'] for path in ROLES.glob('*/meta/argument_specs.yml')}
 
 
-@pytest.mark.parametrize('role', ROLES, ids=lambda role: role.name)
-def test_defaults_and_specs_agree(role):
-    options = yaml.safe_load((role / 'meta/argument_specs.yml').read_text())['argument_specs']['main']['options']
-    defaults = yaml.safe_load((role / 'defaults/main.yml').read_text())
-    derived = {'flask_app_command'}  # made of the others, not to be set
-    assert {name: option['default'] for name, option in options.items() if 'default' in option} == {
-        name: value for name, value in defaults.items() if name not in derived
-    }
+def defaults(role):
+    path = ROLES / role / 'defaults/main.yml'
+    return yaml.safe_load(path.read_text()) if path.exists() else {}
 
 
-@pytest.mark.parametrize('role', ROLES, ids=lambda role: role.name)
-def test_the_check_has_the_same_spec(role):
-    specs = yaml.safe_load((role / 'meta/argument_specs.yml').read_text())['argument_specs']
-    assert specs['check'] == specs['main']
+@pytest.mark.parametrize('role', SPECS)
+def test_every_default_is_in_the_spec_and_the_same(role):
+    options = SPECS[role]['main']['options']
+    assert {name: option['default'] for name, option in options.items() if 'default' in option} == defaults(role)
 
 
-def test_the_page_of_variables_is_up_to_date():
-    made = subprocess.run([sys.executable, TOP / 'docs/variables.py'], capture_output=True, text=True, check=True).stdout
-    assert (TOP / 'docs/variables.md').read_text() == made, 'run `make docs`'
+@pytest.mark.parametrize('role', SPECS)
+def test_every_variable_has_the_roles_prefix_and_a_description(role):
+    for name, option in SPECS[role]['main']['options'].items():
+        assert name.startswith(role.replace('-', '_') + '_')
+        assert option['description'].endswith(('.', ')'))
+
+
+@pytest.mark.parametrize('role', [role for role in SPECS if (ROLES / role / 'tasks/check.yml').exists()])
+def test_the_check_before_the_hosts_knows_the_same_variables(role):
+    assert SPECS[role]['check'] == SPECS[role]['main']
+
+
+def test_every_role_with_defaults_has_a_spec():
+    assert {path.parts[-3] for path in ROLES.glob('*/defaults/main.yml')} <= set(SPECS)
+
+
+def test_the_page_of_variables_is_the_specs():
+    page = subprocess.run([sys.executable, ROLES.parent / 'docs/variables.py'], stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert (ROLES.parent / 'docs/variables.md').read_text() == page, 'run `make docs`'

@@ -1,4 +1,5 @@
 """Checks what the user set against the roles' argument specs."""
+
 from __future__ import annotations
 
 import difflib
@@ -62,13 +63,19 @@ def problems(values: Mapping, specs: Mapping[str, Mapping], wired: Mapping) -> l
         users = [known for known in options if known not in wired and not options[known].get('required')]
         if name not in options:
             close = difflib.get_close_matches(name, users, n=2)
-            found.append(f'{name}: there is no such variable. '
-                         + (f"Did you mean {' or '.join(close)}?" if close else f"There are {', '.join(users) or 'none'}."))
+            found.append(
+                f'{name}: there is no such variable. '
+                + (f"Did you mean {' or '.join(close)}?" if close else f"There are {', '.join(users) or 'none'}.")
+            )
         elif name in wired:
-            sources = sorted(set(re.findall(r'\b[a-z]+(?:_[a-z]+)+\b', str(wired[name]))) & {
-                option for others in specs.values() for option in others if option not in wired})
-            found.append(f"{name}: playbook.yml makes it from {' and '.join(sources) or 'what earlier roles did'}. "
-                         'Set that instead, and take this one out.')
+            sources = sorted(
+                set(re.findall(r'\b[a-z]+(?:_[a-z]+)+\b', str(wired[name])))
+                & {option for others in specs.values() for option in others if option not in wired}
+            )
+            found.append(
+                f"{name}: playbook.yml makes it from {' and '.join(sources) or 'what earlier roles did'}. "
+                'Set that instead, and take this one out.'
+            )
         elif name not in users:
             found.append(f'{name}: the roles set it themselves. Take it out.')
         elif expected := wrong_type(value, options[name]):

@@ -1,0 +1,173 @@
+"""The roles' templates, rendered by Ansible with the defaults and with other values; and what 18.04 would refuse in them."""
+
+import json
+import re
+from configparser import RawConfigParser
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+
+ROOT = Path(__file__).parents[2]
+WIRING = yaml.safe_load((ROOT / 'playbook.yml').read_text())[0]['vars']
+ARTICLE = {'flask_app_path': '/home/tfzhang/myflask', 'flask_app_user': 'tfzhang', 'flask_app_bind': '0.0.0.0:5000'}
+OTHER = {'flask_app_name': 'shop', 'flask_app_graceful_timeout': 90, 'nginx_listen_port': 8080, 'nginx_local_port': 0,
+         'nginx_server_name': 'a.example *.b.example', 'nginx_trusted_proxies': ['10.0.0.0/8'], 'handover_keep_releases': 2,
+         'kernel_settings': {'net.core.somaxconn': 1}}  # fmt: skip
+HOSTS = {'default': {}, 'article': ARTICLE, 'other': OTHER}
+
+# Newer than nginx 1.14.0, which says so only on the host.
+NEWER_NGINX = [
+    r'^\s*random\b',
+    r'^\s*ssl_early_data\b',
+    r'^\s*proxy_socket_keepalive\b',
+    r'\bdelay=',
+    r'\$upstream_bytes_sent',
+    r'^\s*listen\s+\S*\d-\d',
+    r'^\s*limit_rate\s.*\$',
+    r'^\s*limit_(req|conn)_dry_run\b',
+    r'\$limit_(req|conn)_status',
+    r'^\s*auth_delay\b',
+    r'^\s*ssl_ocsp\b',
+    r'^\s*proxy_cookie_flags\b',
+    r'^\s*ssl_reject_handshake\b',
+    r'^\s*ssl_conf_command\b',
+    r'^\s*keepalive_time\b',
+    r'\$connection_time',
+    r'^\s*http2\s+on',
+    r'^\s*ssl_certificate(_key)?\s.*\$',
+]
+
+
+def render(template, **values):
+    """Renders a template `role/file` as a host with these variables gets it."""
+    role = ROOT / 'roles' / template.split('/')[0]
+    variables = {'ansible_managed': 'Ansible managed', 'playbook_dir': str(ROOT), 'ipv6': True}
+    for path in [*ROOT.glob('roles/*/defaults/main.yml'), *ROOT.glob('roles/*/vars/*.yml'), *ROOT.glob('roles/*/vars/main/*.yml')]:
+        variables |= yaml.safe_load(path.read_text())
+    variables |= WIRING | {'flask_app_release': 'a' * 12, 'flask_app_revision': '', 'role_path': str(role)} | values
+    loader = DataLoader()
+    loader.set_basedir(str(role))
+    templar = Templar(loader, variables=variables)
+    templar.environment.loader.searchpath = [str(role / 'templates')]
+    templar.environment.trim_blocks = True
+    text = (role / 'templates' / template.split('/')[1]).read_text()
+    if 'item' not in values and template == 'supervisor/program.conf.j2':
+        return render(template, **values, item=templar.template(WIRING['supervisor_programs'])[0])
+    return templar.template(text, preserve_trailing_newlines=True, convert_data=False, escape_backslashes=False)
+
+
+def nginx_files(host):
+    """nginx's files of a host, as the role chooses them."""
+    names = ['article'] if host == 'article' else ['site', 'nginx']
+    return [render(f'nginx/{name}.conf.j2', **HOSTS[host]) for name in names]
+
+
+@pytest.mark.parametrize('host', HOSTS)
+def test_nginx_files_are_whole(host):
+    for text in nginx_files(host):
+        code = re.sub(r'"[^"\n]*"|\'[^\'\n]*\'|#.*', '', text)
+        assert code.count('{') == code.count('}')
+        assert not re.search(r'\{\{|\}\}\s*\{|\b(None|True|False)\b(?!-)', code)
+
+
+@pytest.mark.parametrize('host', HOSTS)
+@pytest.mark.parametrize('newer', NEWER_NGINX)
+def test_nginx_files_have_nothing_newer_than_1_14(host, newer):
+    assert not any(re.search(newer, text, re.M) for text in nginx_files(host))
+
+
+@pytest.mark.parametrize('host', HOSTS)
+def test_nginx_upstreams_have_no_keepalive_limits(host):
+    for text in nginx_files(host):
+        for upstream in re.findall(r'^upstream [^{]*\{(.*?)^\}', text, re.M | re.S):
+            assert not re.search(r'keepalive_(requests|timeout)', upstream)
+
+
+def test_the_site_goes_to_the_apps_sockets():
+    site = render('nginx/site.conf.j2')
+    assert 'server unix:/run/flaskrandom/live.sock max_fails=0;' in site
+    assert 'server unix:/run/flaskrandom/flaskrandom.sock backup max_fails=0;' in site
+    assert re.search(r'listen 80 default_server', site) and re.search(r'listen \[::\]:80 default_server', site)
+    assert re.search(r'listen 127\.0\.0\.1:5000', site)
+
+
+def test_a_host_without_ipv6_listens_without_it():
+    assert '[::' not in render('nginx/site.conf.j2', ipv6=False)
+    assert '[::' not in render('nginx/article.conf.j2', ipv6=False, **ARTICLE)
+
+
+def test_other_ports_and_names():
+    site = render('nginx/site.conf.j2', **OTHER)
+    assert re.search(r'listen 8080 default_server', site)
+    assert '127.0.0.1:' not in site
+    assert 'server_name a.example *.b.example;' in site
+    assert 'set_real_ip_from 10.0.0.0/8;' in site
+
+
+def test_the_articles_site_is_the_articles():
+    assert 'proxy_pass http://127.0.0.1:5000/;' in render('nginx/article.conf.j2', **ARTICLE)
+
+
+def program(text):
+    """A program's file as supervisor 3 on Python 2.7 reads it: inline comments after ` ;` only."""
+    parser = RawConfigParser()
+    parser.optionxform = str
+    parser.read_string(text)
+    return dict(parser[parser.sections()[0]])
+
+
+@pytest.mark.parametrize('host', HOSTS)
+def test_supervisors_file_has_nothing_that_supervisor_3_misreads(host):
+    text = render('supervisor/program.conf.j2', **HOSTS[host])
+    for line in text.splitlines():
+        if not line.startswith(';'):
+            assert '#' not in line and ' ;' not in line
+            assert '%' not in line.replace('%%', '')
+
+
+def test_the_articles_program_is_the_articles():
+    found = program(render('supervisor/program.conf.j2', **ARTICLE))
+    assert found['command'] == '/home/tfzhang/myflask/bin/gunicorn -w 3 -b 0.0.0.0:5000 app:app'
+    assert found['directory'] == '/home/tfzhang/myflask/'
+    assert found['user'] == 'tfzhang'
+    for name in ['autostart', 'autorestart', 'stopasgroup', 'killasgroup']:
+        assert found[name] == 'true'
+
+
+@pytest.mark.parametrize('host', HOSTS)
+def test_supervisor_waits_longer_than_gunicorn(host):
+    found = program(render('supervisor/program.conf.j2', **HOSTS[host]))
+    assert int(found['stopwaitsecs']) > HOSTS[host].get('flask_app_graceful_timeout', 30)
+
+
+def test_the_program_of_the_default_host():
+    found = program(render('supervisor/program.conf.j2'))
+    assert found['command'].endswith('-c .gunicorn.py -b unix:/run/flaskrandom/flaskrandom.sock')
+    assert found['user'] == 'flaskrandom'
+
+
+def test_the_service_beside():
+    service = render('handover/next.service.j2', **OTHER)
+    assert 'User=shop\n' in service
+    assert 'ExecStart=/srv/shop/releases/%i/bin/gunicorn -c .gunicorn.py -b unix:/run/shop/next.sock\n' in service
+    assert 'TimeoutStopSec=95\n' in service
+    assert '[Install]' not in service
+
+
+def test_the_sockets_folder():
+    assert 'd /run/flaskrandom 0750 flaskrandom www-data\n' in render('handover/tmpfiles.conf.j2')
+    assert 'L /run/flaskrandom/live.sock - - - - flaskrandom.sock\n' in render('handover/tmpfiles.conf.j2')
+    assert 'live.sock' not in render('handover/tmpfiles.conf.j2', **ARTICLE)
+
+
+@pytest.mark.parametrize('host', HOSTS)
+def test_the_hand_overs_settings(host):
+    settings = json.loads(render('handover/release.json.j2', **HOSTS[host]))
+    name = HOSTS[host].get('flask_app_name', 'flaskrandom')
+    assert settings['root'] == f'/srv/{name}'
+    assert settings['current'] == HOSTS[host].get('flask_app_path', f'/srv/{name}/current')
+    assert settings['keep'] == HOSTS[host].get('handover_keep_releases', 5)
+    assert isinstance(settings['drain'], (int, float)) and isinstance(settings['settle'], float)
