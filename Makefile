@@ -1,7 +1,7 @@
 # Short names for Ansible's and Molecule's own commands, which do without make as well.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down test deploy check rollback releases dev lint unit molecule docs lock
+.PHONY: help up down test deploy check rollback releases dev lint unit molecule audit docs lock
 
 HTTP_PORT ?= 8080
 SCENARIO ?= default
@@ -75,11 +75,15 @@ unit: .venv/made ## the tests that need no machine
 molecule: .venv/made ## one scenario: SCENARIO=default, IMAGE=debian:13
 	molecule test --scenario-name $(SCENARIO)
 
+audit: .cache/audit/made ## known vulnerabilities of all locked packages; fails when the database cannot be asked
+	.cache/audit/bin/python tests/audit/run
+
 docs: .venv/made ## write docs/variables.md anew from the roles' argument specs
 	python docs/variables.py >docs/variables.md
 
 lock: .cache/uv/made ## make the locks again; ARGS=--upgrade to newer versions
 	$(lock) --python-version 3.10 requirements.in -o requirements.txt
+	$(lock) --python-version 3.10 tests/audit/requirements.in -o tests/audit/requirements.txt
 	$(lock) --python-version 3.6 files/flaskrandom/requirements.in -o files/flaskrandom/requirements.txt
 	$(lock) --python-version 3.6 tests/app/requirements.in -o tests/app/requirements.txt
 
@@ -91,6 +95,11 @@ new = $(if $(PYTHON),$(PYTHON) -m venv --clear,$(error \
 .venv/made: requirements.txt
 	$(new) .venv
 	.venv/bin/pip install -qq --no-compile --require-hashes -r requirements.txt
+	@touch $@
+
+.cache/audit/made: tests/audit/requirements.txt
+	$(new) .cache/audit
+	.cache/audit/bin/pip install -qq --require-hashes -r tests/audit/requirements.txt
 	@touch $@
 
 $(environment)/made: $(folder)/requirements.txt

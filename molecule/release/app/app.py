@@ -1,4 +1,4 @@
-"""The app that is deployed under load. Every answer names the release, the Flask and the setting that it comes from."""
+"""The app that is deployed under load. Every answer says which release it is from, and what the app knows of the client."""
 
 import os
 import time
@@ -21,6 +21,8 @@ def answer():
         release=RELEASE,
         flask=FLASK,
         setting=os.environ.get('SETTING', ''),
+        address=flask.request.remote_addr,
+        scheme=flask.request.scheme,
         echo=flask.request.get_data(as_text=True),
     )
 

@@ -1,7 +1,9 @@
 """A new release takes over without a failed or delayed request."""
 
+import ipaddress
 import json
 import time
+import urllib.request
 
 import pytest
 from conftest import CHECKOUT, at_rest
@@ -44,6 +46,15 @@ def test_deploy_under_load(machine, rest, bash, release, changes, variables):
     assert after['setting'] == variables.get('flask_app_environment', {}).get('SETTING', '')
     workers = bash('ps --no-headers --ppid $(supervisorctl pid flaskrandom) | wc -l').strip()
     assert int(workers) == variables.get('flask_app_workers', 3)
+
+
+def test_the_app_sees_the_client(machine):
+    """The address is the one that nginx sees, whatever the client says."""
+    request = urllib.request.Request(machine.url, headers={'X-Forwarded-For': '192.0.2.1', 'X-Forwarded-Proto': 'https'})
+    with urllib.request.urlopen(request, timeout=10) as response:
+        answer = json.load(response)
+    assert ipaddress.ip_address(answer['address']) != ipaddress.ip_address('192.0.2.1')
+    assert answer['scheme'] == 'http'
 
 
 def test_nothing_happens_when_nothing_changed(machine):

@@ -6,6 +6,8 @@ supervisor's own file can't hold every value, and anybody could read a secret th
 import json
 import os
 
+from werkzeug.middleware.proxy_fix import ProxyFix
+
 with open('.release.json', encoding='utf-8') as file:
     _release = json.load(file)
 
@@ -43,7 +45,10 @@ def on_starting(server):
 
 
 def post_worker_init(worker):
-    """Tells the hand-over that this worker has imported the app."""
+    """Lets the app see the client's address and scheme, and tells the hand-over that this worker has imported the app."""
+    if all(isinstance(address, str) for address in worker.cfg.address):
+        # Only nginx can connect, and sets these headers itself. Over TCP they could be anybody's.
+        worker.wsgi = ProxyFix(worker.wsgi, x_for=1, x_proto=1)
     open(_mark(worker), 'w').close()
 
 
