@@ -86,6 +86,7 @@ lock: .cache/uv/made ## make the locks again; ARGS=--upgrade to newer versions
 	$(lock) --python-version 3.10 tests/audit/requirements.in -o tests/audit/requirements.txt
 	$(lock) --python-version 3.6 files/flaskrandom/requirements.in -o files/flaskrandom/requirements.txt
 	$(lock) --python-version 3.6 tests/app/requirements.in -o tests/app/requirements.txt
+	$(lock) --python-version 3.6 molecule/release/app/requirements.in -o molecule/release/app/requirements.txt
 
 lock = .cache/uv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(ARGS)
 new = $(if $(PYTHON),$(PYTHON) -m venv --clear,$(error \

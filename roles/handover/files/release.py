@@ -34,7 +34,7 @@ from datetime import datetime
 from pathlib import Path
 
 PROBE_PAUSE = 0.1  # seconds between two looks at a starting release or a draining socket
-QUIET_LOOKS = 3  # looks in a row at which nothing waits, until a socket counts as drained
+QUIET_LOOKS = 5  # looks in a row at which nothing waits, until a socket counts as drained
 SUPERVISOR_PATIENCE = 20  # seconds that supervisor may need to restart
 LOG_LINES = 40  # of a failed release
 ABANDONED = 3600  # seconds after which something unfinished belongs to no run any more
@@ -384,9 +384,24 @@ class Host:
             systemctl('start', self.unit(release))
             self.prove(release, 'unix:{}/next.sock'.format(self.run), lambda: self.beside_pid(release), self.settle)
         except Failure as failure:
-            # it has no traffic, so there is nothing to finish
-            systemctl('kill', '--signal=KILL', self.unit(release))
+            self.kill_beside(release)
             raise Failure('{}\n\nIts log ends with:\n{}'.format(failure, self.log(release, started)))
+
+    def kill_beside(self, release):
+        """Ends a release beside the program at once; for one without traffic, which has nothing to finish."""
+        master = self.main_pid(release)
+        if master:
+            # The workers first, while the master can't start new ones: where systemd has cgroups v1 in a container, it
+            # does not see orphans end, and would wait for them.
+            os.kill(master, signal.SIGSTOP)
+            for worker in children(master):
+                os.kill(worker, signal.SIGKILL)
+        systemctl('kill', '--signal=KILL', self.unit(release))
+        systemctl('stop', self.unit(release))
+
+    def main_pid(self, release):
+        """The process id of the release's gunicorn beside the program, or 0."""
+        return int(systemctl('show', '--property=MainPID', self.unit(release)).partition('=')[2])
 
     def beside_pid(self, release):
         """The process id of the release's gunicorn beside the program; Failure when it has ended."""
@@ -408,23 +423,13 @@ class Host:
     def log(self, release, since):
         """The last lines that a release wrote beside the program since a time (seconds since 1970)."""
         subprocess.run(['journalctl', '--sync'], check=True)
-        return subprocess.run(
-            [
-                'journalctl',
-                '--unit',
-                self.unit(release),
-                '--since',
-                '@{}'.format(since),
-                '--lines',
-                str(LOG_LINES),
-                '--output',
-                'cat',
-                '--no-pager',
-            ],
+        written = subprocess.run(
+            ['journalctl', '_SYSTEMD_UNIT=' + self.unit(release), '--since=@{}'.format(since), '--output=cat', '--no-pager'],
             stdout=subprocess.PIPE,
             universal_newlines=True,
             check=True,
         ).stdout
+        return '\n'.join(written.splitlines()[-LOG_LINES:])
 
     # -- commands
 
@@ -545,18 +550,20 @@ class Host:
         point(self.run / 'standby.sock', 'next.sock')
         self.traffic_to('next.sock')
         try:
+            # without it nothing would serve while the program restarts
+            self.beside_pid(release)
             self.serve_by_program(release)
         except (Failure, OSError) as failure:
             self.go_back(release, before, failure, revision)
         self.stop_beside()
 
     def go_back(self, release, before, failure, revision):
-        """Lets the program run the release before, after it did not become healthy with a release that did beside it.
+        """Lets the program run the release before, after a release that was healthy beside it could not take it over.
 
         Raises:
             Failure: always, with what serves now and what to do.
         """
-        text = 'The release {} was healthy on its own, but not as the program {} under supervisor: {}\n\n'.format(
+        text = 'The release {} was healthy on its own, but could not take over as the program {}: {}\n\n'.format(
             release, self.name, failure
         )
         stuck = (
