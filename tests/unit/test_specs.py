@@ -29,11 +29,6 @@ def test_every_variable_has_the_roles_prefix_and_a_description(role):
         assert option['description'].endswith(('.', ')'))
 
 
-@pytest.mark.parametrize('role', [role for role in SPECS if (ROLES / role / 'tasks/check.yml').exists()])
-def test_the_check_before_the_hosts_knows_the_same_variables(role):
-    assert SPECS[role]['check'] == SPECS[role]['main']
-
-
 def test_every_role_with_defaults_has_a_spec():
     assert {path.parts[-3] for path in ROLES.glob('*/defaults/main.yml')} <= set(SPECS)
 

@@ -1,6 +1,6 @@
 """The roles' templates, rendered by Ansible with the defaults and with other values; and what 18.04 would refuse in them."""
 
-import json
+import configparser
 import re
 from configparser import RawConfigParser
 from pathlib import Path
@@ -44,7 +44,7 @@ NEWER_NGINX = [
 def render(template, **values):
     """Renders a template `role/file` as a host with these variables gets it."""
     role = ROOT / 'roles' / template.split('/')[0]
-    variables = {'ansible_managed': 'Ansible managed', 'playbook_dir': str(ROOT), 'ipv6': True}
+    variables = {'ansible_managed': 'Ansible managed', 'playbook_dir': str(ROOT)}
     for path in [*ROOT.glob('roles/*/defaults/main.yml'), *ROOT.glob('roles/*/vars/*.yml'), *ROOT.glob('roles/*/vars/main/*.yml')]:
         variables |= yaml.safe_load(path.read_text())
     variables |= WIRING | {'flask_app_release': 'a' * 12, 'flask_app_revision': '', 'role_path': str(role)} | values
@@ -95,8 +95,8 @@ def test_the_site_goes_to_the_apps_sockets():
 
 
 def test_a_host_without_ipv6_listens_without_it():
-    assert '[::' not in render('nginx/site.conf.j2', ipv6=False)
-    assert '[::' not in render('nginx/article.conf.j2', ipv6=False, **ARTICLE)
+    assert '[::' not in render('nginx/site.conf.j2', nginx_ipv6=False)
+    assert '[::' not in render('nginx/article.conf.j2', nginx_ipv6=False, **ARTICLE)
 
 
 def test_other_ports_and_names():
@@ -165,9 +165,12 @@ def test_the_sockets_folder():
 
 @pytest.mark.parametrize('host', HOSTS)
 def test_the_hand_overs_settings(host):
-    settings = json.loads(render('handover/release.json.j2', **HOSTS[host]))
+    service = configparser.ConfigParser(strict=False, interpolation=None)
+    service.read_string(render('handover/next.service.j2', **HOSTS[host]))
+    settings = service['X-Release']
     name = HOSTS[host].get('flask_app_name', 'flaskrandom')
-    assert settings['root'] == f'/srv/{name}'
-    assert settings['current'] == HOSTS[host].get('flask_app_path', f'/srv/{name}/current')
-    assert settings['keep'] == HOSTS[host].get('handover_keep_releases', 5)
-    assert isinstance(settings['drain'], (int, float)) and isinstance(settings['settle'], float)
+    assert settings['Root'] == f'/srv/{name}'
+    assert settings['Current'] == HOSTS[host].get('flask_app_path', f'/srv/{name}/current')
+    assert settings.getint('KeepReleases') == HOSTS[host].get('handover_keep_releases', 5)
+    assert settings.getfloat('DrainSec') > 0
+    assert settings.getfloat('SettleSec') > 0

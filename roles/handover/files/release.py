@@ -13,10 +13,11 @@ proves healthy as well, and gets the link back. A release that does not prove he
 The link `current` says which release belongs to the host; supervisor starts that one after a reboot. It moves only to
 a release that is healthy already, so at every moment a crash or a reboot leaves a host that serves.
 
-Settings are in /etc/NAME-release.json, written by the role. Runs on Python 3.6, with nothing but its library.
+Settings are in the section X-Release of NAME-next@.service, written by the role. Runs on Python 3.6, with nothing but its library.
 """
 
 import argparse
+import configparser
 import contextlib
 import fcntl
 import http.client
@@ -211,16 +212,18 @@ class Host:
 
     def __init__(self, name):
         self.name = name
-        with open('/etc/{}-release.json'.format(name)) as file:
-            settings = json.load(file)
-        self.root = Path(settings['root'])
-        self.current = Path(settings['current'])
-        self.bind = settings['bind']
-        self.drain = settings['drain']
-        self.settle = settings['settle']
-        self.keep = settings['keep']
+        service = configparser.ConfigParser(strict=False, interpolation=None)
+        with open('/etc/systemd/system/{}-next@.service'.format(name)) as file:
+            service.read_file(file)
+        settings = service['X-Release']
+        self.root = Path(settings['Root'])
+        self.current = Path(settings['Current'])
+        self.bind = settings['Bind']
+        self.drain = settings.getfloat('DrainSec')
+        self.settle = settings.getfloat('SettleSec')
+        self.keep = settings.getint('KeepReleases')
         self.run = Path('/run') / name
-        self.program = Program(name, settings['supervisor_socket'])
+        self.program = Program(name, settings['SupervisorSocket'])
         self.history_file = self.root / 'history.json'
 
     # -- what is there
@@ -379,8 +382,9 @@ class Host:
         """Starts a release beside the program and waits until it has proved healthy."""
         started = int(time.time())
         try:
-            # the service's file may be newer than what systemd has read, whatever became of the run that wrote it
-            systemctl('daemon-reload')
+            # its file may be newer than what systemd has read, whatever became of the run that wrote it
+            if systemctl('show', '--property=NeedDaemonReload', self.unit(release)).strip().endswith('=yes'):
+                systemctl('daemon-reload')
             systemctl('start', self.unit(release))
             self.prove(release, 'unix:{}/next.sock'.format(self.run), lambda: self.beside_pid(release), self.settle)
         except Failure as failure:

@@ -41,6 +41,8 @@ def wrong_type(value, option: dict) -> str:
         return kind
     if 'elements' in option and any(wrong_type(element, {'type': option['elements']}) for element in value):
         return f"a list in which each element is {TYPES[option['elements']][0]}"
+    if value not in option.get('choices', [value]):
+        return f"one of {', '.join(option['choices'])}"
     return ''
 
 
