@@ -44,7 +44,7 @@ NEWER_NGINX = [
 def render(template, **values):
     """Renders a template `role/file` as a host with these variables gets it."""
     role = ROOT / 'roles' / template.split('/')[0]
-    variables = {'ansible_managed': 'Ansible managed', 'playbook_dir': str(ROOT)}
+    variables = {'ansible_managed': 'Ansible managed', 'playbook_dir': str(ROOT), 'preflight_look': {'stdout': 'ipv6=there'}}
     for path in [*ROOT.glob('roles/*/defaults/main.yml'), *ROOT.glob('roles/*/vars/*.yml'), *ROOT.glob('roles/*/vars/main/*.yml')]:
         variables |= yaml.safe_load(path.read_text())
     variables |= WIRING | {'flask_app_release': 'a' * 12, 'flask_app_revision': '', 'role_path': str(role)} | values
