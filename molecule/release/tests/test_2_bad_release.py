@@ -13,7 +13,7 @@ BAD = {
     'syntax-error': ('def (:\n', {}, 'SyntaxError'),
     'import-error': ('raise ImportError("not today")\n', {}, 'not today'),
     'missing-dependency': ('import numpy\n', {}, 'No module named .+numpy'),
-    'exits-after-1-s': (THREAD, {}, 'exited with code 1'),
+    'exits-after-1-s': (THREAD, {}, r'exited\s+with\s+code'),
     'health-answers-500': (HEALTH.format('1 / 0'), {}, 'ZeroDivisionError'),
     'health-hangs': (HEALTH.format('time.sleep(60)'), {}, 'timed out'),
     'wrong-module': ('', {'flask_app_wsgi': 'app:nothing'}, 'nothing'),
