@@ -61,7 +61,8 @@ def test_others_go_on(host, removed, bash):
     if host.backend.host != 'shared':
         pytest.skip('for the machine that others use')
     assert bash('supervisorctl status').split()[:2] == ['echo', 'RUNNING']
-    assert 'Welcome to nginx' in bash('curl --silent --header "Host: app" http://127.0.0.1/')
+    page = bash('python3 -c "import urllib.request as u; print(u.urlopen(\'http://localhost/\').read().decode())"')
+    assert 'Welcome to nginx' in page
     assert bash('dpkg-query --show --showformat="\\${db:Status-Status}" nginx supervisor') == 'installedinstalled'
 
 

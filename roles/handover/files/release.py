@@ -289,13 +289,13 @@ class Host:
         if not mark.exists():
             return ''
         release = mark.read_text()
-        # a release or an environment that somebody had changed may have been replaced by one of the same name
+        # a release or an environment that somebody had changed may have been replaced by another of the same name
         try:
-            same = self.folder(release).samefile('/proc/{}/cwd'.format(pid))
-            newer = self.environment_link(release).lstat().st_mtime > mark.stat().st_mtime
+            folders = self.folder(release), self.environment_link(release)
+            replaced = any((folder / '.manifest.json').stat().st_mtime > mark.stat().st_mtime for folder in folders)
         except FileNotFoundError:
-            return ''
-        return release if same and not newer else ''
+            replaced = True
+        return '' if replaced else release
 
     def handing_over(self):
         """The ids of the releases that run beside the program."""
