@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 # what no disk holds, and what belongs to the one who looks
-LEFT_OUT = {'/proc', '/sys', '/dev', '/run', '/tmp', '/var/tmp', '/root/before.json'}
+LEFT_OUT = {'/proc', '/sys', '/dev', '/run', '/tmp', '/var/tmp', '/root/before.json', '/root/now.json'}
 
 
 def facts(path):

@@ -21,7 +21,12 @@ FACTS = {
 def play(playbook, *options):
     """Runs a playbook, which must succeed; returns by host how much it changed, and what it printed."""
     done = subprocess.run(
-        ['ansible-playbook', '-i', INVENTORY, playbook, *options], cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ['ansible-playbook', '-i', INVENTORY, playbook, *options],
+        cwd=CHECKOUT,
+        env={**os.environ, 'ANSIBLE_FORCE_COLOR': 'false'},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     assert done.returncode == 0, done.stdout
     return {host: int(number) for host, number in re.findall(r'(?m)^(\w+) .*changed=(\d+)', done.stdout)}, done.stdout
@@ -34,6 +39,12 @@ def drift(*options):
     )
     answer = json.loads(done.stdout)
     return done.returncode, [one['what'] for one in answer['hosts'].get('app', [])], answer
+
+
+def listing(bash):
+    """What the machine has, see listing.py."""
+    bash('python3 - /root/now.json <<"END"\n' + (SCENARIO / 'listing.py').read_text() + '\nEND')
+    return json.loads(bash('cat /root/now.json; rm /root/now.json'))
 
 
 @pytest.fixture
