@@ -1,7 +1,7 @@
 # Short names for Ansible's and Molecule's own commands, which do without make as well.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down test deploy check rollback releases dev lint unit molecule audit docs lock
+.PHONY: help up down test deploy check drift remove rollback releases dev lint unit molecule audit docs lock
 
 HTTP_PORT ?= 8080
 SCENARIO ?= default
@@ -52,6 +52,13 @@ deploy: .venv/made ## set up HOST=[user@]address[:port] or INVENTORY=path; KEY=p
 
 check: .venv/made ## what deploy would change, with the same variables
 	ansible-playbook $(target) playbook.yml $(app) $(options) --check --diff
+
+# The command's own exit status has a meaning (bin/drift --help); make's is 2 for any failure.
+drift: .venv/made ## what somebody changed by hand on HOST= or INVENTORY=, with the same variables; ARGS=--json
+	bin/drift $(target) $(app) $(options)
+
+remove: .venv/made ## take away what deploy made on HOST= or INVENTORY=
+	ansible-playbook $(target) playbooks/remove.yml $(options)
 
 rollback: .venv/made ## back to the release that served before, on HOST= or INVENTORY=
 	ansible-playbook $(target) playbooks/rollback.yml $(options)

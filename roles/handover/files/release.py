@@ -170,6 +170,11 @@ class Program:
         info = self.call('getProcessInfo', self.name, harmless=[self.BAD_NAME])
         return info['pid'] if info else 0
 
+    def state(self):
+        """What supervisor calls the program's state, in small letters."""
+        info = self.call('getProcessInfo', self.name, harmless=[self.BAD_NAME])
+        return info['statename'].lower() if info else 'unknown'
+
     def starting_pid(self):
         """The process id, or 0 while there is none yet; Failure when supervisor has given up."""
         info = self.call('getProcessInfo', self.name)
@@ -265,6 +270,10 @@ class Host:
         """The folder of a release."""
         return self.root / 'releases' / release
 
+    def environment_link(self, release):
+        """The link that names the environment of a release."""
+        return Path(os.path.dirname(os.readlink(str(self.folder(release) / 'bin'))))
+
     def settings(self, release):
         """What the release's .release.json says."""
         path = self.folder(release) / '.release.json'
@@ -278,8 +287,18 @@ class Host:
 
     def running(self):
         """The id of the release that the program runs, or ''. Its gunicorn wrote it down (see .gunicorn.py)."""
-        mark = self.run / 'master-{}'.format(self.program.pid())
-        return mark.read_text() if mark.exists() else ''
+        pid = self.program.pid()
+        mark = self.run / 'master-{}'.format(pid)
+        if not mark.exists():
+            return ''
+        release = mark.read_text()
+        # a release or an environment that somebody had changed may have been replaced by another of the same name
+        try:
+            folders = self.folder(release), self.environment_link(release)
+            replaced = any((folder / '.manifest.json').stat().st_mtime > mark.stat().st_mtime for folder in folders)
+        except FileNotFoundError:
+            replaced = True
+        return '' if replaced else release
 
     def handing_over(self):
         """The ids of the releases that run beside the program."""
@@ -295,14 +314,16 @@ class Host:
         """Whether nginx reaches the app by a socket; else a hand-over has no link to move, and loses requests."""
         return self.bind.startswith('unix:')
 
-    def at_rest(self, release):
-        """Whether the release serves and there is nothing left to do."""
-        return (
-            self.belongs() == self.running() == release
-            and self.live() == (self.name + '.sock' if self.behind_socket() else '')
-            and not self.program.pending()
-            and not self.handing_over()
-        )
+    def unrest(self, release):
+        """What there is to do until the release serves, a text each; none when it does."""
+        live, rest = self.live(), self.name + '.sock' if self.behind_socket() else ''
+        found = [
+            (self.belongs() != release, '{} leads to {}'.format(self.current, self.belongs() or 'nothing')),
+            (self.running() != release, 'the program {} is {}, without {}'.format(self.name, self.program.state(), release)),
+            (live != rest, '{}/live.sock leads to {}'.format(self.run, live or 'nothing')),
+            (self.program.pending(), 'the file of the program {} is not in force'.format(self.name)),
+        ]
+        return [text for holds, text in found if holds] + ['{} runs'.format(self.unit(r)) for r in self.handing_over()]
 
     # -- health
 
@@ -586,7 +607,7 @@ class Host:
 
     def activate(self, release, revision=''):
         """Deploys: lets a release serve, on top of those that served before."""
-        if self.at_rest(release):
+        if not self.unrest(release):
             say('{} serves already'.format(release))
         else:
             self.hand_over(release, revision)
@@ -628,7 +649,7 @@ class Host:
 
     def needs(self, release):
         """The environment (a link and the build that it leads to) and the secrets of a release, as paths."""
-        link = Path(os.path.dirname(os.readlink(str(self.folder(release) / 'bin'))))
+        link = self.environment_link(release)
         secrets = self.settings(release)['secrets']
         return {link, link.resolve()} | ({Path(secrets)} if secrets else set())
 
@@ -753,8 +774,11 @@ def main():
         if arguments.verb == 'run':
             return host.as_app(host.belongs(), arguments.command).returncode
         if arguments.verb == 'activate' and arguments.check:
-            there = host.at_rest(arguments.release)
-            return say(arguments.release + ' serves already' if there else 'would hand over to ' + arguments.release)
+            try:
+                unrest = host.unrest(arguments.release)
+            except Failure as failure:
+                unrest = [str(failure)]
+            return say('\n'.join(unrest) or arguments.release + ' serves already')
         with alone(name):
             if arguments.verb == 'rollback':
                 return host.rollback()

@@ -1,0 +1,86 @@
+"""What the playbook made goes; what remains is explained, and what others serve goes on without a failed request."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import CHECKOUT, FACTS, listing, play
+
+# What differs from before, and why.
+EXPLAINED = {
+    r'/srv/flaskrandom(/shared(/instance)?)?$': "the app's data, which nobody asked to remove",
+    r'/(root|home/ubuntu)/\.ansible(/|$)': "Ansible's own folder for its temporary files",
+    r'/var/(cache|lib)/apt/': "apt's lists and downloads",
+    r'/var/lib/dpkg/': "dpkg's own record",
+    r'/var/lib/ucf/': "the record of files that packages configure, with its older versions",
+    r'/var/cache/(debconf|ldconfig)/|/etc/ld\.so\.cache$': 'made anew by packages that come and go',
+    r'/var/log/': 'logs, which tell what happened',
+    r'/var/www(/|$)': "nginx's package makes it, and leaves it when it is purged",
+    r'/etc/(passwd|group|shadow|gshadow|subuid|subgid)-$': 'the backup of the list of accounts as it was before the last change',
+    r'/etc/\.pwd\.lock$': 'the lock of the list of accounts',
+    r'/var/lib/systemd/': "systemd's own record of timers and of what was enabled",
+}
+
+
+@pytest.fixture(scope='module')
+def removed(tmp_path_factory):
+    """The removal under load on the other site: how much it changed, and what became of the requests."""
+    stop = tmp_path_factory.mktemp('load') / 'stop'
+    load = subprocess.Popen(
+        [
+            sys.executable,
+            CHECKOUT / 'tests/load/load.py',
+            f'http://127.0.0.1:{FACTS["shared"]["http_port"]}',
+            '--rate=100',
+            '--seconds=300',
+            f'--until={stop}',
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(1)
+    try:
+        changed, _ = play('playbooks/remove.yml')
+        time.sleep(1)
+    finally:
+        stop.touch()
+        figures = json.loads(load.communicate()[0])
+    return changed, figures
+
+
+@pytest.fixture
+def differences(host, bash):
+    """What differs from before, name to before and now."""
+    before, after = json.loads(bash('cat /root/before.json')), listing(bash)
+    return {name: (before.get(name), after.get(name)) for name in sorted(set(before) | set(after)) if before.get(name) != after.get(name)}
+
+
+def test_others_were_served_without_a_failed_request(removed):
+    assert removed[1]['failed'] == 0 and removed[1]['requests'] > 500, removed[1]
+
+
+def test_what_remains_is_explained(host, removed, differences):
+    left = {name: values for name, values in differences.items() if not any(re.match(pattern, name) for pattern in EXPLAINED)}
+    assert left == {}
+
+
+def test_others_go_on(host, removed, bash):
+    if host.backend.host != 'shared':
+        pytest.skip('for the machine that others use')
+    assert bash('supervisorctl status').split()[:2] == ['echo', 'RUNNING']
+    page = bash('python3 -c "import urllib.request as u; print(u.urlopen(\'http://localhost/\').read().decode())"')
+    assert 'Welcome to nginx' in page
+    assert bash('dpkg-query --show --showformat="\\${db:Status-Status}" nginx supervisor') == 'installedinstalled'
+
+
+def test_a_second_removal_changes_nothing(removed):
+    assert play('playbooks/remove.yml')[0] == {'app': 0, 'shared': 0}
+
+
+def test_data_goes_when_asked(removed, host, bash):
+    assert bash('ls /srv/flaskrandom') == 'shared'
+    play('playbooks/remove.yml', f'--limit={host.backend.host}', '-e', '{"remove_data": true}')
+    assert not host.file('/srv/flaskrandom').exists
