@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Puts an even load on a web server and counts every request that did not get the right answer.
 
-    load.py URL [--rate 500] [--seconds 9] [--slow /slow] [--until FILE]
+    load.py URL [--rate 500] [--seconds 9] [--slow /slow] [--until FILE] [--at ADDRESS:PORT] [--moved]
 
 Open loop: each request starts at its own time, however the earlier ones fare, so a stall shows up as slow requests
 rather than as fewer of them. Each has a connection of its own; every second one is a POST whose body must come back in
 the JSON answer as `echo`; every fiftieth goes to the slow path. A latency counts from the time at which the request was due.
+Over https any certificate is taken, for tests change it meanwhile.
 
 Prints one JSON object:
     requests, failed   how many there were, and how many of them did not get the right answer
@@ -25,7 +26,9 @@ import collections
 import json
 import math
 import os
+import ssl
 import sys
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 REQUEST_TIMEOUT = 30  # seconds
@@ -35,10 +38,29 @@ class WrongAnswer(Exception):
     """An answer arrived, but not the right one."""
 
 
-async def request(host: str, port: int, path: str, body: bytes | None) -> dict:
+class Target(NamedTuple):
+    """Where requests go.
+
+    Attributes:
+        name: the host name that is asked for.
+        address, port: where the connection is made.
+        tls: how it is encrypted, or None.
+        moved: whether an answer that leads to https is right too.
+    """
+
+    name: str
+    address: str
+    port: int
+    tls: ssl.SSLContext | None
+    moved: bool
+
+
+async def request(target: Target, path: str, body: bytes | None) -> dict:
     """Makes one request on a connection of its own.
 
     Args:
+        target: the server.
+        path: of the request.
         body: what to POST; None makes it a GET.
 
     Returns:
@@ -49,10 +71,11 @@ async def request(host: str, port: int, path: str, body: bytes | None) -> dict:
         OSError: there was no connection, or it broke.
     """
     method = 'GET' if body is None else 'POST'
-    head = f'{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n'
+    head = f'{method} {path} HTTP/1.1\r\nHost: {target.name}\r\nConnection: close\r\n'
     if body is not None:
         head += f'Content-Type: text/plain\r\nContent-Length: {len(body)}\r\n'
-    reader, writer = await asyncio.open_connection(host, port)
+    tls = {'ssl': target.tls, 'server_hostname': target.name} if target.tls else {}
+    reader, writer = await asyncio.open_connection(target.address, target.port, **tls)
     try:
         writer.write(head.encode() + b'\r\n' + (body or b''))
         raw = await reader.read(-1)
@@ -62,6 +85,8 @@ async def request(host: str, port: int, path: str, body: bytes | None) -> dict:
         raise WrongAnswer('empty answer')
     headers, _, content = raw.partition(b'\r\n\r\n')
     status, *fields = headers.decode('latin-1').split('\r\n')
+    if target.moved and status.split()[1:2] == ['301'] and '\nlocation: https://' in headers.decode('latin-1').lower():
+        return {'release': 'moved'}
     if status.split()[1:2] != ['200']:
         raise WrongAnswer('status ' + ' '.join(status.split()[1:2]))
     lengths = [int(value) for name, _, value in (field.partition(':') for field in fields) if name.lower() == 'content-length']
@@ -85,7 +110,7 @@ class Load:
         self.releases: collections.Counter[str] = collections.Counter()
         self.late = 0.0
 
-    async def one(self, number: int, due: float, target: tuple[str, int], slow: str) -> None:
+    async def one(self, number: int, due: float, target: Target, slow: str) -> None:
         """Makes the request of a number and counts it. `due` is when it should start, in the loop's seconds."""
         clock = asyncio.get_running_loop().time
         self.late = max(self.late, clock() - due)
@@ -93,7 +118,7 @@ class Load:
         # 25 and 50 in turn, so that both methods get their share
         path = slow if number % 50 == (number // 50) % 2 else '/'
         try:
-            answer = await asyncio.wait_for(request(*target, path, body), REQUEST_TIMEOUT)
+            answer = await asyncio.wait_for(request(target, path, body), REQUEST_TIMEOUT)
         except WrongAnswer as error:
             self.failures[str(error)] += 1
         except (OSError, asyncio.TimeoutError) as error:
@@ -102,7 +127,7 @@ class Load:
             self.latencies.append(clock() - due)
             self.releases[str(answer.get('release'))] += 1
 
-    async def run(self, target: tuple[str, int], rate: float, seconds: float, slow: str, until: str) -> None:
+    async def run(self, target: Target, rate: float, seconds: float, slow: str, until: str) -> None:
         """Starts `rate` requests a second, for some seconds or until a file is there, and waits for their answers."""
         clock = asyncio.get_running_loop().time
         start = clock()
@@ -146,10 +171,19 @@ def main() -> int:
     parser.add_argument('--seconds', type=float, default=9, help='how long, at most')
     parser.add_argument('--slow', default='/slow', help='the path of every fiftieth request')
     parser.add_argument('--until', default='', help='stop as soon as this file is there')
+    parser.add_argument('--at', default='', help="where the URL's host is, if no resolver knows it")
+    parser.add_argument('--moved', action='store_true', help='an answer that leads to https is right too')
     arguments = parser.parse_args()
     url = urlsplit(arguments.url)
+    tls = None
+    if url.scheme == 'https':
+        tls = ssl.create_default_context()
+        tls.check_hostname = False
+        tls.verify_mode = ssl.CERT_NONE
+    at = urlsplit(f'//{arguments.at or url.netloc}')
+    target = Target(url.hostname, at.hostname, at.port or (443 if tls else 80), tls, arguments.moved)
     load = Load()
-    asyncio.run(load.run((url.hostname, url.port or 80), arguments.rate, arguments.seconds, arguments.slow, arguments.until))
+    asyncio.run(load.run(target, arguments.rate, arguments.seconds, arguments.slow, arguments.until))
     print(json.dumps(load.summary()))
     return 1 if load.failures else 0
 

@@ -50,11 +50,20 @@ WRONG = {
     'nginx_client_max_body_size': ['16 MB', 'big', 16],
     'nginx_trusted_proxies': [['nobody'], '10.0.0.1', ['10.0.0.0/99']],
     'nginx_methods': [[], ['get'], 'GET', ['GET|POST']],
+    'nginx_tls_hsts': [-1, 'x', True],
+    'nginx_tls_ciphers': [[], ['a;b'], 'ECDHE'],
+    'tls_mode': ['letsencrypt', True],
+    'tls_names': [['A.example'], ['a b'], ['-a'], [''], ['10.0.0.1'], 'a.example'],
+    'tls_acme_directory': ['http://a.example', 'a.example', ''],
+    'tls_acme_email': ['me', 'a b@c'],
+    'tls_acme_ca': ['/missing', __file__],
     'nginx_headers': [{'A B': 'x'}, {'A': 'x"y'}, 'A'],
     # no such variables, and those that playbook.yml or the roles set
     'flask_app_worker': [3],
     'nginx_prove_path': ['/x'],
     'handover_user': ['tfzhang'],
+    'nginx_tls_certificate': ['/x'],
+    'tls_folder': ['/etc'],
     'supervisor_programs': [[]],
     'packages_names': [['vim']],
     'python_venv_phyton': ['python3'],
@@ -68,6 +77,8 @@ RIGHT = [
     {'flask_app_environment': {'A': 'x', 'B': 1, 'C': 1.5}, 'flask_app_secrets': {'KEY': 's'},
      'flask_app_shared': ['instance', 'data/files', 'static/v1.0']},
     {'nginx_trusted_proxies': ['10.0.0.0/8', '2001:db8::1'], 'nginx_server_name': 'example.com *.example.org'},
+    {'tls_mode': 'acme', 'tls_names': ['a.example', 'xn--bcher-kva.example'], 'tls_acme_email': 'me@a.example', 'nginx_tls_hsts': '0'},
+    {'tls_mode': 'selfsigned', 'tls_names': ['*.a.example', 'localhost']},
     {'python_venv_python': 'python3.8', 'flask_app_wsgi': 'app:app', 'flask_app_health_path': '/?a=b'},
 ]  # fmt: skip
 
@@ -84,6 +95,28 @@ def folders(tmp_path_factory):
         yield lacks, folder
 
 
+def certificates(folder):
+    """The user's own files, by what is wrong with them (the variable first); '' are right."""
+    for name in ['site', 'other']:
+        subprocess.run(
+            ['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-subj', '/CN=x',
+             '-addext', 'subjectAltName=DNS:a.example,DNS:*.b.example', '-keyout', folder / f'{name}.key', '-out', folder / f'{name}.pem'],
+            check=True, capture_output=True,
+        )  # fmt: skip
+    (folder / 'garbage').write_text('-----BEGIN CERTIFICATE-----\ngarbage\n')
+    right = {'tls_mode': 'files', 'tls_names': ['a.example', 'x.b.example'],
+             'tls_certificate': str(folder / 'site.pem'), 'tls_key': str(folder / 'site.key')}  # fmt: skip
+    yield '', right
+    yield 'tls_key: the key', right | {'tls_key': str(folder / 'other.key')}
+    yield 'tls_key: there is no file', right | {'tls_key': str(folder / 'missing')}
+    yield 'tls_certificate: there is no file', right | {'tls_certificate': ''}
+    yield 'not for c.example, x.y.b.example', right | {'tls_names': ['a.example', 'c.example', 'x.y.b.example']}
+    yield 'must have a certificate', right | {'tls_certificate': str(folder / 'garbage')}
+    yield 'tls_names: TLS needs', right | {'tls_names': []}
+    yield "article's plain site", right | {'flask_app_bind': '127.0.0.1:5001'}
+    yield 'gives none for `*`', right | {'tls_mode': 'acme', 'tls_names': ['*.b.example']}
+
+
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
     """Runs the playbook against a host for each case.
@@ -94,6 +127,7 @@ def run(tmp_path_factory):
     hosts = {f'{variable}={value!r}': {variable: value} for variable, values in WRONG.items() for value in values}
     hosts |= {f'lacks {lacks}': {'flask_app_src': str(folder)} for lacks, folder in folders(tmp_path_factory)}
     hosts |= {f'right {index}': values for index, values in enumerate(RIGHT)}
+    hosts |= {f'tls {says}': values for says, values in certificates(tmp_path_factory.mktemp('tls'))}
     labels = {f'case{index}': case for index, case in enumerate(hosts)}
     inventory = tmp_path_factory.mktemp('inventory') / 'hosts.yml'
     # nothing listens there, so a host that is looked at says so at once
@@ -134,6 +168,19 @@ def test_folders_that_are_no_app_stop_the_run_before_a_host_is_touched(run, lack
     assert 'Look at the host' not in results
     assert variable in complaint(results)
     assert lacks in complaint(results) or lacks == 'locks'
+
+
+@pytest.mark.parametrize('says', ['tls_key: the key', 'tls_key: there is no file', 'tls_certificate: there is no file',
+                                  'not for c.example, x.y.b.example', 'must have a certificate', 'tls_names: TLS needs',
+                                  "article's plain site", 'gives none for `*`'])  # fmt: skip
+def test_tls_that_cannot_be_stops_the_run_before_a_host_is_touched(run, says):
+    results = run(f'tls {says}')
+    assert 'Look at the host' not in results
+    assert says in [str(result['msg']) for result in results.values() if result.get('failed')][-1]
+
+
+def test_certificates_that_fit_get_as_far_as_the_host(run):
+    assert run('tls ')['Look at the host']['unreachable']
 
 
 @pytest.mark.parametrize('index', range(len(RIGHT)))

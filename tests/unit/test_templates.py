@@ -16,7 +16,9 @@ ARTICLE = {'flask_app_path': '/home/tfzhang/myflask', 'flask_app_user': 'tfzhang
 OTHER = {'flask_app_name': 'shop', 'flask_app_graceful_timeout': 90, 'nginx_listen_port': 8080, 'nginx_local_port': 0,
          'nginx_server_name': 'a.example *.b.example', 'nginx_trusted_proxies': ['10.0.0.0/8'], 'handover_keep_releases': 2,
          'kernel_settings': {'net.core.somaxconn': 1}}  # fmt: skip
-HOSTS = {'default': {}, 'article': ARTICLE, 'other': OTHER}
+ACME = {'tls_mode': 'acme', 'tls_names': ['a.example', 'b.example']}
+FILES = {'tls_mode': 'files', 'tls_names': ['*.example'], 'nginx_trusted_proxies': ['10.0.0.0/8'], 'nginx_local_port': 0}
+HOSTS = {'default': {}, 'article': ARTICLE, 'other': OTHER, 'acme': ACME, 'files': FILES}
 
 # Newer than nginx 1.14.0, which says so only on the host.
 NEWER_NGINX = [
@@ -105,6 +107,32 @@ def test_other_ports_and_names():
     assert '127.0.0.1:' not in site
     assert 'server_name a.example *.b.example;' in site
     assert 'set_real_ip_from 10.0.0.0/8;' in site
+
+
+def test_a_host_without_tls_has_none_of_it():
+    assert not re.search(r'443|ssl|challenge|redirect', render('nginx/site.conf.j2'))
+
+
+def test_tls_has_a_site_for_its_names_and_one_for_others():
+    others, site = render('nginx/site.conf.j2', **ACME).split('\nserver {')[1:]
+    assert 'listen 443 ssl http2 default_server' in others and 'return 444;' in others and '/unknown.pem;' in others
+    assert 'server_name a.example b.example;' in site and '/site.pem;' in site
+    assert others.count('ssl_protocols TLSv1.2 TLSv1.3;') == site.count('ssl_protocols TLSv1.2 TLSv1.3;') == 1
+
+
+def test_plain_http_serves_on_until_there_is_a_certificate():
+    assert 'if (!-f /var/lib/flaskrandom-acme/issued)' in render('nginx/site.conf.j2', **ACME)
+    assert '!-f' not in render('nginx/site.conf.j2', **FILES)
+
+
+def test_browsers_are_told_to_come_back_by_tls_only_if_they_trust_it():
+    assert '"on " "max-age=31536000"' in render('nginx/site.conf.j2', **ACME)
+    for values in [{**ACME, 'tls_mode': 'selfsigned'}, {**ACME, 'nginx_tls_hsts': 0}]:
+        assert 'strict' not in render('nginx/site.conf.j2', **values).lower().replace('strict-origin', '')
+
+
+def test_what_a_balancer_got_over_tls_is_not_sent_there_again():
+    assert '"$server_port $trusted_scheme $uri" $to_tls' in render('nginx/site.conf.j2', **FILES)
 
 
 def test_the_articles_site_is_the_articles():

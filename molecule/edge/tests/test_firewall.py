@@ -44,7 +44,7 @@ def test_only_what_must_be_reached_answers(host, neighbour, listener, family):
     states = dict(json.loads(neighbour(SCAN, address + ('%eth0' if address.startswith('fe80') else ''))))
     assert {port for port, state in states.items() if state == 'open'} == {22, 80, 9000}
     # let in, but nobody is there
-    assert {port for port, state in states.items() if state == 'ConnectionRefusedError'} == {443, 9001}
+    assert {port for port, state in states.items() if state == 'ConnectionRefusedError'} == {9001}
 
 
 def test_the_firewall_is_back_after_a_restart(host):

@@ -1,0 +1,135 @@
+"""What changes on a serving host: renewals, names, modes. And what must not."""
+
+import datetime
+import json
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+THREE = ['one.test', 'two.test', 'three.test']
+
+
+def unhurt(result):
+    assert result['failed'] == 0 and result['requests'] >= 200, result
+
+
+def test_a_renewal_costs_no_request(machine, root):
+    before = machine.certificate('one.test').serial_number
+    with machine.load('renewal') as result:
+        root('certbot renew --force-renewal')
+    unhurt(result)
+    after = machine.certificate('one.test').serial_number
+    assert after != before
+    # the files, too, which a restart would read
+    root('systemctl restart nginx')
+    assert machine.certificate('one.test').serial_number == after
+
+
+def test_a_name_is_added_without_a_lost_request(machine):
+    with machine.load('name added') as result:
+        status, output = machine.run(tls_names=THREE)
+    assert status == 0, output
+    unhurt(result)
+    assert machine.names('three.test') == sorted(THREE)
+
+
+@pytest.mark.parametrize('trouble', ['the server is down', 'a name leads elsewhere'])
+def test_a_failure_is_said_and_the_old_certificate_serves_on(machine, root, trouble):
+    names = [*THREE, 'nowhere.test']
+    serial = machine.certificate('one.test').serial_number
+    if trouble == 'the server is down':
+        root('systemctl stop pebble')
+    try:
+        status, output = machine.run(tls_names=names)
+    finally:
+        root('systemctl start pebble')
+    assert status == 2
+    assert 'https://localhost:14000/dir gave no certificate for one.test, two.test, three.test, nowhere.test' in output
+    assert ('onnection refused' if trouble == 'the server is down' else 'Domain: nowhere.test') in output
+    assert machine.certificate('one.test').serial_number == serial
+    assert machine.ask('one.test')[0] == 200
+
+
+def test_from_acme_to_self_signed_and_back_without_a_lost_request(machine, root):
+    with machine.load('acme to self-signed') as result:
+        status, output = machine.run(tls_mode='selfsigned', tls_names=THREE)
+    assert status == 0, output
+    unhurt(result)
+    assert machine.issuer('one.test') == 'CN=self-signed' and machine.names('one.test') == sorted(THREE)
+    assert machine.ask('one.test', tls=False)[0] == 301
+    assert 'strict-transport-security' not in machine.ask('one.test')[1]
+    assert 'flaskrandom' not in root('certbot certificates')
+
+    with machine.load('self-signed to acme') as result:
+        status, output = machine.run(tls_names=THREE)
+    assert status == 0, output
+    unhurt(result)
+    assert 'Pebble' in machine.issuer('three.test')
+
+
+def pair(folder, names, days=30, fits=True):
+    """A certificate and a key as the user's own files."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, 'own')])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=90))
+        .not_valid_after(now + datetime.timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    if not fits:
+        key = ec.generate_private_key(ec.SECP256R1())
+    (folder / 'certificate.pem').write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / 'key.pem').write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return {'tls_mode': 'files', 'tls_certificate': str(folder / 'certificate.pem'), 'tls_key': str(folder / 'key.pem')}
+
+
+def test_the_users_own_files(machine, tmp_path):
+    with machine.load('acme to own files') as result:
+        status, output = machine.run(**pair(tmp_path, ['one.test', '*.test']), tls_names=THREE)
+    assert status == 0, output
+    unhurt(result)
+    assert machine.issuer('three.test') == 'CN=own'
+    # a new pair under the same names
+    status, output = machine.run(**pair(tmp_path, THREE), tls_names=THREE)
+    assert status == 0, output
+    assert machine.names('one.test') == sorted(THREE)
+
+
+@pytest.mark.parametrize(
+    'flaw, says',
+    [({'fits': False}, 'tls_key: '), ({'days': -1}, 'expired at'), ({'names': ['one.test']}, 'not for two.test')],
+)
+def test_files_that_do_not_fit_are_refused_before_the_host_is_touched(machine, tmp_path, flaw, says):
+    status, output = machine.run(**pair(tmp_path, **{'names': THREE, **flaw}), tls_names=THREE)
+    assert status == 2 and says in output
+    assert 'Look at the host' not in output
+    assert machine.ask('one.test')[0] == 200
+
+
+def test_ciphers_that_do_not_exist_are_refused_and_nginx_restarts(machine, root, tmp_path):
+    status, output = machine.run(**pair(tmp_path, THREE), tls_names=THREE, nginx_tls_ciphers=['NO-SUCH-CIPHER'])
+    assert status == 2 and 'SSL_CTX_set_cipher_list("NO-SUCH-CIPHER") failed' in output
+    root('systemctl restart nginx')
+    assert machine.ask('one.test')[0] == 200
+
+
+def test_tls_goes_without_a_lost_request(machine, root):
+    with machine.load('own files to none', tls=False) as result:
+        status, output = machine.run(tls_mode='none')
+    assert status == 0, output
+    unhurt(result)
+    assert result['releases'].keys() == {'moved', 'one'}, json.dumps(result)
+    assert root('ls -d /etc/ssl/flaskrandom /var/lib/flaskrandom-acme /etc/letsencrypt/live/flaskrandom 2>/dev/null || true') == ''
+    assert ':443 ' not in root('ss -ltn')
