@@ -24,7 +24,7 @@ WRONG = {
     'flask_app_user_shell': ['bash', '/bin/ba sh'],
     'flask_app_src': ['/missing', '{{ nowhere }}'],
     'flask_app_bind': ['unix:relative.sock', 'unix:/tmp/x.sock', '5000', '0.0.0.0:80', '0.0.0.0:99999', '127.0.0.1:x', 'example.com:5000'],
-    'flask_app_workers': [*NUMBERS, -1, 3.5, None, [3]],
+    'flask_app_workers': [*NUMBERS, -1, 3.5, None, [3], 'Auto', ''],
     'flask_app_run_port': [0, 65536, True],
     'flask_app_graceful_timeout': [0, 'x'],
     'flask_app_health_timeout': [0, True],
@@ -49,6 +49,7 @@ WRONG = {
     'nginx_server_name': ['a;b', '', 'a{', 5],
     'nginx_client_max_body_size': ['16 MB', 'big', 16],
     'nginx_trusted_proxies': [['nobody'], '10.0.0.1', ['10.0.0.0/99']],
+    'nginx_cache_seconds': [-1, 3601, 'x', True],
     'nginx_methods': [[], ['get'], 'GET', ['GET|POST']],
     'nginx_headers': [{'A B': 'x'}, {'A': 'x"y'}, 'A'],
     # no such variables, and those that playbook.yml or the roles set
