@@ -95,8 +95,8 @@ def generate_random_string(length, num_strings, use_numbers, use_lower_case, use
     total = length * num_strings
     text = ""
     while len(text) < total:
-        # no choice of classes has more than 23 % surplus, so one round nearly always does
-        text += random_source.read(total * 4 // 3 + 16).translate(table, surplus).decode()
+        # so much more than what is left of it on average that one round nearly always does
+        text += random_source.read(total * 261 // (256 - len(surplus)) + 16).translate(table, surplus).decode()
     return [text[cut] for cut in cuts(length, num_strings)]
 
 
