@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[2]
 WIRING = yaml.safe_load((ROOT / 'playbook.yml').read_text())[0]['vars']
 ARTICLE = {'flask_app_path': '/home/tfzhang/myflask', 'flask_app_user': 'tfzhang', 'flask_app_bind': '0.0.0.0:5000'}
 OTHER = {'flask_app_name': 'shop', 'flask_app_graceful_timeout': 90, 'nginx_listen_port': 8080, 'nginx_local_port': 0,
-         'nginx_server_name': 'a.example *.b.example', 'nginx_trusted_proxies': ['10.0.0.0/8'], 'handover_keep_releases': 2, 'nginx_cache_seconds': 5,
+         'nginx_server_name': 'a.example *.b.example', 'nginx_trusted_proxies': ['10.0.0.0/8'], 'nginx_cache_seconds': 5,
+         'handover_keep_releases': 2,
          'kernel_settings': {'net.core.somaxconn': 1}}  # fmt: skip
 HOSTS = {'default': {}, 'article': ARTICLE, 'other': OTHER}
 
