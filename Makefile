@@ -1,7 +1,7 @@
 # Short names for Ansible's and Molecule's own commands, which do without make as well.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down test deploy check drift remove rollback releases dev lint unit molecule audit docs lock
+.PHONY: help up down test deploy check drift remove rollback releases dev lint unit molecule bench audit docs lock
 
 HTTP_PORT ?= 8080
 SCENARIO ?= default
@@ -14,7 +14,7 @@ export IMAGE ENGINE
 export ANSIBLE_HOME := $(CURDIR)/.cache/ansible
 export MOLECULE_COMMAND_BORDERS := false
 
-# MITOGEN=1: no-change runs in about half the time. The host's key must be known already (ssh to it once).
+# MITOGEN=1: quicker runs, see docs/bench. The host's key must be known already (ssh to it once).
 ifdef MITOGEN
 export ANSIBLE_STRATEGY := mitogen_linear
 export ANSIBLE_STRATEGY_PLUGINS = $(dir $(shell .venv/bin/python -c 'import ansible_mitogen; print(ansible_mitogen.__file__)'))plugins/strategy
@@ -81,6 +81,9 @@ unit: .venv/made ## the tests that need no machine
 
 molecule: .venv/made ## one scenario: SCENARIO=default, IMAGE=debian:13
 	molecule test --scenario-name $(SCENARIO)
+
+bench: .venv/made ## measure against the article's stack and write docs/bench; some 15 minutes, ARGS=--quick for two and no files
+	bench/run $(ARGS)
 
 audit: .cache/audit/made ## known vulnerabilities of all locked packages; fails when the database cannot be asked
 	.cache/audit/bin/python tests/audit/run

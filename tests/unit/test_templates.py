@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[2]
 WIRING = yaml.safe_load((ROOT / 'playbook.yml').read_text())[0]['vars']
 ARTICLE = {'flask_app_path': '/home/tfzhang/myflask', 'flask_app_user': 'tfzhang', 'flask_app_bind': '0.0.0.0:5000'}
 OTHER = {'flask_app_name': 'shop', 'flask_app_graceful_timeout': 90, 'nginx_listen_port': 8080, 'nginx_local_port': 0,
-         'nginx_server_name': 'a.example *.b.example', 'nginx_trusted_proxies': ['10.0.0.0/8'], 'handover_keep_releases': 2,
+         'nginx_server_name': 'a.example *.b.example', 'nginx_trusted_proxies': ['10.0.0.0/8'], 'nginx_cache_seconds': 5,
+         'handover_keep_releases': 2,
          'kernel_settings': {'net.core.somaxconn': 1}}  # fmt: skip
 ACME = {'tls_mode': 'acme', 'tls_names': ['a.example', 'b.example']}
 FILES = {'tls_mode': 'files', 'tls_names': ['*.example'], 'nginx_trusted_proxies': ['10.0.0.0/8'], 'nginx_local_port': 0}
@@ -135,6 +136,18 @@ def test_what_a_balancer_got_over_tls_is_not_sent_there_again():
     assert '"$server_port $trusted_scheme $uri" $to_tls' in render('nginx/site.conf.j2', **FILES)
 
 
+def test_nothing_is_cached_unless_asked_for():
+    assert not any('proxy_cache' in text for text in nginx_files('default'))
+
+
+def test_a_cache_keeps_nothing_that_is_one_clients():
+    site, settings = nginx_files('other')
+    assert 'keys_zone=app:' in settings and 'proxy_cache app;' in site
+    for directive in ['proxy_cache_bypass', 'proxy_no_cache']:
+        assert f'{directive} $http_authorization $http_cookie;' in site
+    assert 'proxy_ignore_headers' not in site
+
+
 def test_the_articles_site_is_the_articles():
     assert 'proxy_pass http://127.0.0.1:5000/;' in render('nginx/article.conf.j2', **ARTICLE)
 
@@ -163,6 +176,12 @@ def test_the_articles_program_is_the_articles():
     assert found['user'] == 'tfzhang'
     for name in ['autostart', 'autorestart', 'stopasgroup', 'killasgroup']:
         assert found[name] == 'true'
+
+
+@pytest.mark.parametrize('said, workers', [('2\r\n24105\r\n', 5), ('8\n512\n', 4), ('1\n200\n', 2), ('128\n900000\n', 64)])
+def test_workers_by_processors_and_memory(said, workers):
+    text = render('supervisor/program.conf.j2', **ARTICLE, flask_app_workers='auto', __flask_app_asked={'stdout': said})
+    assert f'gunicorn -w {workers} -b' in program(text)['command']
 
 
 @pytest.mark.parametrize('host', HOSTS)

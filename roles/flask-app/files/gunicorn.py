@@ -25,6 +25,8 @@ if _release['secrets']:
 wsgi_app = _release['wsgi']
 workers = _release['workers']
 graceful_timeout = _release['graceful_timeout']
+# where a worker notes with every request that it lives: in memory, so that it costs no writing to a disk
+worker_tmp_dir = '/dev/shm'
 # gunicorn 25 and newer would open one in the home directory, which the app's account may not write
 control_socket_disable = True
 # nginx's limits (4 buffers of 8 KiB) are the lower ones, so that its errors are seen and not gunicorn's own pages

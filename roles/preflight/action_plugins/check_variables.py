@@ -30,6 +30,7 @@ TYPES = {
     'float': ('a number', lambda value: is_number(value, r'-?\d+(\.\d+)?')),
     'bool': ('true or false', lambda value: isinstance(value, bool)),
     'dict': ('a dictionary (name: value)', lambda value: isinstance(value, Mapping)),
+    'raw': ('anything', lambda value: True),
     'list': ('a list', lambda value: isinstance(value, Sequence) and not is_text(value)),
 }
 
