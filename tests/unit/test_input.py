@@ -57,7 +57,7 @@ WRONG = {
     'tls_names': [['A.example'], ['a b'], ['-a'], [''], ['10.0.0.1'], 'a.example'],
     'tls_acme_directory': ['http://a.example', 'a.example', ''],
     'tls_acme_email': ['me', 'a b@c'],
-    'tls_acme_ca': ['/missing', __file__],
+    'tls_acme_ca': ['/missing', str(ROOT / 'ansible.cfg')],
     'nginx_headers': [{'A B': 'x'}, {'A': 'x"y'}, 'A'],
     # no such variables, and those that playbook.yml or the roles set
     'flask_app_worker': [3],
