@@ -1,7 +1,7 @@
 # Short names for Ansible's and Molecule's own commands, which do without make as well.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down test deploy check rollback releases dev lint unit molecule docs lock
+.PHONY: help up down test deploy check rollback releases dev lint unit molecule docs lock bundle
 
 HTTP_PORT ?= 8080
 SCENARIO ?= default
@@ -58,6 +58,11 @@ rollback: .venv/made ## back to the release that served before, on HOST= or INVE
 
 releases: .venv/made ## list the releases on HOST= or INVENTORY=
 	ansible-playbook $(target) playbooks/releases.yml $(options)
+
+# FOR=3.6-x86_64 instead of a machine: the wheels only
+bundle: .venv/made ## fetch what machines like HOST= or INVENTORY= need without a network, into .cache/bundle
+	ansible-playbook $(if $(FOR),-i localhost$(comma) -e bundle_for=$(FOR),$(target)) bundle.yml \
+		$(app) $(options)
 
 dev: $(environment)/made ## flask run on this computer as .flaskenv says, reloading on every change; APP=folder
 	cd '$(folder)' && '$(CURDIR)/$(environment)/bin/flask' run
