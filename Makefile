@@ -1,7 +1,7 @@
 # Short names for Ansible's and Molecule's own commands, which do without make as well.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down test deploy check rollback releases dev lint unit molecule docs lock bundle
+.PHONY: help up down test deploy check rollback releases dev lint unit molecule docs lock bundle test-all
 
 HTTP_PORT ?= 8080
 SCENARIO ?= default
@@ -33,7 +33,7 @@ folder = $(or $(APP),files/flaskrandom)
 environment = .cache/dev/$(notdir $(abspath $(folder)))
 
 help: ## this list
-	@sed -En 's/^([a-z]+):.*## /\1\t/p' Makefile | column -ts $$'\t'
+	@sed -En 's/^([a-z-]+):.*## /\1\t/p' Makefile | column -ts $$'\t'
 
 up: .venv/made ## make a machine here and set it up: the article's API answers on HTTP_PORT=8080; IMAGE= is its OS
 	ansible-playbook -i sandbox, -e machine_http_port=$(HTTP_PORT) molecule/shared/create.yml
@@ -46,6 +46,12 @@ down: .venv/made ## remove that machine
 # The scenarios edge and release measure under load, and want a quiet machine: make molecule SCENARIO=release
 test: lint unit ## lint, unit tests and the scenarios of the article, each on a machine of its own
 	molecule test --scenario-name article --scenario-name default
+
+# The first is Ubuntu 18.04 itself where an image registry gives it.
+IMAGES ?= ubuntu:18.04 debian:11 debian:12 debian:13
+test-all: ## the scenario default on each of IMAGES=, and what each was
+	for image in $(IMAGES); do $(MAKE) molecule SCENARIO=default IMAGE=$$image || exit; done
+	@for image in $(IMAGES); do IMAGE=$$image CACHE=.cache/machines molecule/shared/engine image; done | sed -E 's/.*"os": "(.*)", "why": "(.*)".*/ran on \1: \2/'
 
 deploy: .venv/made ## set up HOST=[user@]address[:port] or INVENTORY=path; KEY=private key, APP=folder of another Flask app
 	ansible-playbook $(target) playbook.yml $(app) $(options)

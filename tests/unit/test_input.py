@@ -48,6 +48,7 @@ WRONG = {
     'python_venv_timeout': [0, 'x'],
     'python_venv_retries': [-1, True],
     'mirrors_apt': ['http://user:hidden@a.example/debian', ['a.example'], ['ftp://user:hidden@a.example/debian'], [1]],
+    'mirrors_bundle': ['/missing', 'roles'],
     'mirrors_timeout': [0, 'x'],
     'mirrors_proxy': ['proxy:3128', 'http://user:hidden@/', 8080],
     'mirrors_no_proxy': [['a b'], 'localhost'],
@@ -66,6 +67,7 @@ WRONG = {
     'handover_user': ['tfzhang'],
     'supervisor_programs': [[]],
     'packages_names': [['vim']],
+    'packages_bundle': ['/tmp'],
     'python_venv_proxy': ['http://user:hidden@proxy.example'],
     'python_venv_phyton': ['python3'],
 }
