@@ -1,7 +1,7 @@
 # Short names for Ansible's and Molecule's own commands, which do without make as well.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down test deploy check drift remove rollback releases dev lint unit molecule bench audit docs lock
+.PHONY: help up down test test-all deploy check drift remove rollback releases dev lint unit molecule bench bundle audit docs lock
 
 HTTP_PORT ?= 8080
 SCENARIO ?= default
@@ -33,7 +33,7 @@ folder = $(or $(APP),files/flaskrandom)
 environment = .cache/dev/$(notdir $(abspath $(folder)))
 
 help: ## this list
-	@sed -En 's/^([a-z]+):.*## /\1\t/p' Makefile | column -ts $$'\t'
+	@sed -En 's/^([a-z-]+):.*## /\1\t/p' Makefile | column -ts $$'\t'
 
 up: .venv/made ## make a machine here and set it up: the article's API answers on HTTP_PORT=8080; IMAGE= is its OS
 	ansible-playbook -i sandbox, -e machine_http_port=$(HTTP_PORT) molecule/shared/create.yml
@@ -46,6 +46,12 @@ down: .venv/made ## remove that machine
 # The scenarios edge and release measure under load, and want a quiet machine: make molecule SCENARIO=release
 test: lint unit ## lint, unit tests and the scenarios of the article, each on a machine of its own
 	molecule test --scenario-name article --scenario-name default
+
+# The first is Ubuntu 18.04 itself where an image registry gives it.
+IMAGES ?= ubuntu:18.04 debian:11 debian:12 debian:13
+test-all: ## the scenario default on each of IMAGES=, and what each was
+	for image in $(IMAGES); do $(MAKE) molecule SCENARIO=default IMAGE=$$image || exit; done
+	@for image in $(IMAGES); do IMAGE=$$image CACHE=.cache/machines molecule/shared/engine image; done | sed -E 's/.*"os": "(.*)", "why": "(.*)".*/ran on \1: \2/'
 
 deploy: .venv/made ## set up HOST=[user@]address[:port] or INVENTORY=path; KEY=private key, APP=folder of another Flask app
 	ansible-playbook $(target) playbook.yml $(app) $(options)
@@ -65,6 +71,11 @@ rollback: .venv/made ## back to the release that served before, on HOST= or INVE
 
 releases: .venv/made ## list the releases on HOST= or INVENTORY=
 	ansible-playbook $(target) playbooks/releases.yml $(options)
+
+# FOR=3.6-x86_64 instead of a machine: the wheels only
+bundle: .venv/made ## fetch what machines like HOST= or INVENTORY= need without a network, into .cache/bundle
+	ansible-playbook $(if $(FOR),-i localhost$(comma) -e bundle_for=$(FOR),$(target)) bundle.yml \
+		$(app) $(options)
 
 dev: $(environment)/made ## flask run on this computer as .flaskenv says, reloading on every change; APP=folder
 	cd '$(folder)' && '$(CURDIR)/$(environment)/bin/flask' run

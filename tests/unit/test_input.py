@@ -42,6 +42,16 @@ WRONG = {
     'flask_app_version': ['v1.0', 1.2],
     'flask_app_repo': ['no repository', '--upload-pack=x', 3],
     'python_venv_python': ['python2', 'python3.99', '/usr/bin/python3'],
+    'python_venv_indexes': ['https://user:hidden@a.example', ['a.example/simple'], ['https://user:hidden@a b/']],
+    'python_venv_index_certificate': ['/missing.pem', 1],
+    'python_venv_trusted_hosts': [['https://a.example'], 'a.example'],
+    'python_venv_timeout': [0, 'x'],
+    'python_venv_retries': [-1, True],
+    'mirrors_apt': ['http://user:hidden@a.example/debian', ['a.example'], ['ftp://user:hidden@a.example/debian'], [1]],
+    'mirrors_bundle': ['/missing', 'roles'],
+    'mirrors_timeout': [0, 'x'],
+    'mirrors_proxy': ['proxy:3128', 'http://user:hidden@/', 8080],
+    'mirrors_no_proxy': [['a b'], 'localhost'],
     'handover_keep_releases': [1, 0, True, 'many'],
     'handover_drain': [-1, 'x', True],
     'nginx_listen_port': [0, 65536, True, 22],
@@ -67,6 +77,8 @@ WRONG = {
     'tls_folder': ['/etc'],
     'supervisor_programs': [[]],
     'packages_names': [['vim']],
+    'packages_bundle': ['/tmp'],
+    'python_venv_proxy': ['http://user:hidden@proxy.example'],
     'python_venv_phyton': ['python3'],
 }
 # these are right, and get as far as the look at a host that is not there
@@ -80,6 +92,8 @@ RIGHT = [
     {'nginx_trusted_proxies': ['10.0.0.0/8', '2001:db8::1'], 'nginx_server_name': 'example.com *.example.org'},
     {'tls_mode': 'acme', 'tls_names': ['a.example', 'xn--bcher-kva.example'], 'tls_acme_email': 'me@a.example', 'nginx_tls_hsts': '0'},
     {'tls_mode': 'selfsigned', 'tls_names': ['*.a.example', 'localhost']},
+    {'mirrors_apt': ['http://user:p%40ss@mirror.example:8080/{archive}/'], 'mirrors_proxy': 'http://proxy.example:3128',
+     'python_venv_indexes': ['https://token@index.example/simple/']},
     {'python_venv_python': 'python3.8', 'flask_app_wsgi': 'app:app', 'flask_app_health_path': '/?a=b'},
 ]  # fmt: skip
 
@@ -193,6 +207,10 @@ def test_right_values_get_as_far_as_the_host(run, index):
 
 def test_secret_values_are_not_shown(run):
     assert 'False' not in complaint(run("flask_app_secrets={'A': False}"))
+    for variable, values in WRONG.items():
+        for value in values:
+            if 'hidden' in str(value):
+                assert 'hidden' not in str(run(f'{variable}={value!r}'))
 
 
 def test_a_misspelt_variable_brings_the_right_one(run):

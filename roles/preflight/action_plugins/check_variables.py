@@ -82,7 +82,7 @@ def problems(values: Mapping, specs: Mapping[str, Mapping], wired: Mapping) -> l
         elif name not in users:
             found.append(f'{name}: the roles set it themselves. Take it out.')
         elif expected := wrong_type(value, options[name]):
-            shown = 'what it is now' if name.endswith('_secrets') else repr(value)
+            shown = 'what it is now' if name.endswith('_secrets') else re.sub(r'//[^/\s]*@', '//***@', repr(value))
             found.append(f'{name}: give {expected}, instead of {shown}.')
     return found
 

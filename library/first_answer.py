@@ -1,0 +1,127 @@
+#!/usr/bin/python
+"""Ansible module: finds the first of several servers that answers. It runs on hosts, so Python 3.6 must do."""
+
+import os
+import time
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.urls import open_url
+
+DOCUMENTATION = """
+module: first_answer
+short_description: Finds the first of several servers that answers
+description:
+  - Asks one after the other for its files and returns the place of the first that delivers them in time.
+  - When none does, asks each once more with ten times the patience.
+  - User names and passwords in the URLs appear nowhere in the output.
+options:
+  urls: {type: list, elements: str, required: true, description: "Base URLs, the best first."}
+  paths: {type: list, elements: str, required: true, description: "What is put behind a base URL, to ask for it."}
+  timeout: {type: float, default: 10, description: "Seconds in which all of a server's files must be there."}
+  certificate: {type: path, description: "File with the certificates to trust, where the system's are not meant."}
+  trusted_hosts: {type: list, elements: str, default: [], description: "Hosts whose certificates are not looked at."}
+  proxy: {type: str, default: "", description: "URL of the proxy that leads to them."}
+  no_proxy: {type: list, elements: str, default: [], description: "Hosts that are reached without it."}
+author: [flaskrandom]
+"""
+EXAMPLES = """
+- first_answer:
+    urls: [https://nearest.example/debian, https://other.example/debian]
+    paths: [/dists/bookworm/InRelease]
+"""
+RETURN = """
+index: {type: int, returned: success, description: The place of the one that answered in the list.}
+"""
+
+PATIENCE = 10  # times the timeout, in the second round
+LIMIT = 1 << 20  # bytes that are read of a file: enough to tell a slow server
+
+
+def split(url):
+    """Takes the credentials out of a URL.
+
+    Args:
+        url: may have user:password@ in front of its host.
+
+    Returns:
+        The URL without them, the user and the password, each '' where there is none.
+    """
+    parts = urlsplit(url)
+    credentials, _, host = parts.netloc.rpartition('@')
+    user, _, password = credentials.partition(':')
+    return urlunsplit(parts._replace(netloc=host)), unquote(user), unquote(password)
+
+
+def secrets(urls):
+    """The parts of URLs that nobody may see, as they are written and as they are meant."""
+    found = set()
+    for url in urls:
+        credentials = urlsplit(url).netloc.rpartition('@')[0]
+        found.update([credentials, credentials.partition(':')[2], *split(url)[1:]])
+    return {text for text in found if text}
+
+
+def why_not(url, paths, timeout, **options):
+    """Why a server does not deliver its files in time, or '' if it does."""
+    clean, user, password = split(url)
+    deadline = time.monotonic() + timeout
+    for path in paths:
+        try:
+            answer = open_url(
+                clean + path,
+                timeout=max(deadline - time.monotonic(), 0.1),
+                url_username=user or None,
+                url_password=password or None,
+                force_basic_auth=bool(user),
+                http_agent='apt, pip',
+                **options
+            )
+            size = 0
+            for piece in iter(lambda: answer.read(8192), b''):  # noqa: B023
+                size += len(piece)
+                if time.monotonic() > deadline:
+                    return f'too slow: {size} bytes in {timeout:g} s'
+                if size > LIMIT:
+                    break
+        except Exception as error:  # whatever a broken server brings about
+            return f"{path}: {str(error).strip('<>') or type(error).__name__}"
+    return ''
+
+
+def main():
+    """Runs the module."""
+    module = AnsibleModule(
+        supports_check_mode=True,
+        argument_spec={
+            'urls': {'type': 'list', 'elements': 'str', 'required': True, 'no_log': True},
+            'paths': {'type': 'list', 'elements': 'str', 'required': True},
+            'timeout': {'type': 'float', 'default': 10},
+            'certificate': {'type': 'path'},
+            'trusted_hosts': {'type': 'list', 'elements': 'str', 'default': []},
+            'proxy': {'type': 'str', 'default': '', 'no_log': True},
+            'no_proxy': {'type': 'list', 'elements': 'str', 'default': []},
+        },
+    )
+    given = module.params
+    # Only what is secret in them: with the URLs themselves blotted out, nobody could read what is wrong.
+    module.no_log_values.clear()
+    module.no_log_values.update(secrets([*given['urls'], given['proxy']]))
+    if given['proxy']:
+        os.environ.update(http_proxy=given['proxy'], https_proxy=given['proxy'], no_proxy=','.join(given['no_proxy']))
+
+    refused = {}
+    for timeout in (given['timeout'], given['timeout'] * PATIENCE):
+        for index, url in enumerate(given['urls']):
+            verify = urlsplit(url).hostname not in given['trusted_hosts']
+            reason = why_not(url, given['paths'], timeout, ca_path=given['certificate'] or None, validate_certs=verify)
+            if not reason:
+                for line in refused.values():
+                    module.warn(f'{line}; taking {split(url)[0]}')
+                module.exit_json(changed=False, index=index)
+            refused[url] = f'{split(url)[0]} does not answer ({reason})'
+    module.fail_json(msg=f"None answers: {'; '.join(refused.values())}.")
+
+
+if __name__ == '__main__':
+    main()
