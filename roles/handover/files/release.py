@@ -416,7 +416,7 @@ class Host:
         """Ends a release beside the program without waiting for its requests; for one that never had traffic."""
         # gunicorn's quick way. A kill of the whole service leaves orphans, whose end systemd doesn't see where it has
         # cgroups v1 in a container: it would wait for them in vain.
-        systemctl('kill', '--kill-who=main', '--signal=QUIT', self.unit(release))
+        systemctl('kill', '--signal=QUIT', self.unit(release))
         systemctl('stop', self.unit(release))
 
     def beside_pid(self, release):
