@@ -43,9 +43,9 @@ up: .venv/made ## make a machine here and set it up: the article's API answers o
 down: .venv/made ## remove that machine
 	ansible-playbook -i sandbox, molecule/shared/destroy.yml
 
-# The scenarios edge and release measure under load, and want a quiet machine: make molecule SCENARIO=release
-test: lint unit ## lint, unit tests and the scenarios of the article, each on a machine of its own
-	molecule test --scenario-name article --scenario-name default
+# The others, such as edge and tls: make molecule SCENARIO=edge
+test: lint unit ## lint, unit tests and the scenarios article, default and release, each on a machine of its own
+	molecule test --scenario-name article --scenario-name default --scenario-name release
 
 # The first is Ubuntu 18.04 itself where an image registry gives it.
 IMAGES ?= ubuntu:18.04 debian:11 debian:12 debian:13
