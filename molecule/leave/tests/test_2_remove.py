@@ -67,15 +67,6 @@ def test_what_remains_is_explained(host, removed, differences):
     assert left == {}
 
 
-def test_others_go_on(host, removed, bash):
-    if host.backend.host != 'shared':
-        pytest.skip('for the machine that others use')
-    assert bash('supervisorctl status').split()[:2] == ['echo', 'RUNNING']
-    page = bash('python3 -c "import urllib.request as u; print(u.urlopen(\'http://localhost/\').read().decode())"')
-    assert 'Welcome to nginx' in page
-    assert bash('dpkg-query --show --showformat="\\${db:Status-Status}" nginx supervisor') == 'installedinstalled'
-
-
 def test_a_second_removal_changes_nothing(removed):
     assert play('playbooks/remove.yml')[0] == {'app': 0, 'shared': 0}
 
