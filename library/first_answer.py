@@ -54,11 +54,15 @@ def split(url):
 
 
 def secrets(urls):
-    """The parts of URLs that nobody may see, as they are written and as they are meant."""
+    """The parts of URLs that nobody may see, as they are written and as they are meant.
+
+    A user's name is one only where it stands alone, as tokens do: blotted out, a short one would tear up the whole text.
+    """
     found = set()
     for url in urls:
         credentials = urlsplit(url).netloc.rpartition('@')[0]
-        found.update([credentials, credentials.partition(':')[2], *split(url)[1:]])
+        _, user, password = split(url)
+        found.update([credentials, credentials.partition(':')[2], password or user])
     return {text for text in found if text}
 
 

@@ -77,6 +77,12 @@ def test_a_password_opens_and_is_not_shown(server):
     assert 'secret' not in output
 
 
+def test_a_token_is_not_shown_and_a_short_name_leaves_the_text_readable(server):
+    answer, output = ask('http://token@127.0.0.1:1/a', 'http://u:secret@127.0.0.1:1/b')
+    assert 'refused' in answer['msg'] and 'urlopen' in answer['msg']
+    assert 'token' not in output and 'secret' not in output
+
+
 def test_all_paths_must_be_there(server):
     assert ask(f'http://{server}', paths=['/good', '/broken'])[0]['failed']
 
