@@ -140,9 +140,14 @@ def test_nothing_is_cached_unless_asked_for():
     assert not any('proxy_cache' in text for text in nginx_files('default'))
 
 
+def test_the_cache_can_be_taken_away_again():
+    # nginx.conf is written first and must do with the site as it was
+    assert render('nginx/nginx.conf.j2', **OTHER) == render('nginx/nginx.conf.j2', **OTHER | {'nginx_cache_seconds': 0})
+
+
 def test_a_cache_keeps_nothing_that_is_one_clients():
-    site, settings = nginx_files('other')
-    assert 'keys_zone=app:' in settings and 'proxy_cache app;' in site
+    site = render('nginx/site.conf.j2', **OTHER)
+    assert 'keys_zone=app:' in site and 'proxy_cache app;' in site
     for directive in ['proxy_cache_bypass', 'proxy_no_cache']:
         assert f'{directive} $http_authorization $http_cookie;' in site
     assert 'proxy_ignore_headers' not in site
