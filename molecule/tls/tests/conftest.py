@@ -45,6 +45,8 @@ class Machine:
         done = subprocess.run(
             ['ansible-playbook', '-i', os.environ['MOLECULE_INVENTORY_FILE'], 'playbook.yml', '-e', json.dumps(variables)],
             cwd=CHECKOUT,
+            # colours would come in the midst of what is looked for
+            env={**os.environ, 'ANSIBLE_FORCE_COLOR': '0'},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
