@@ -38,8 +38,10 @@ def test_deploy_under_load(machine, rest, bash, release, changes, variables):
     machine.figures.append(f'deploy of changed {release}: {run.seconds:.1f} s under load')
     assert figures['failed'] == 0
     assert set(figures['releases']) == {before['release'], release}
-    assert figures['max'] < 1000
-    assert figures['p999'] < rest['p999'] + 200
+    # a machine that can't keep the load's own timetable can't tell who was slow
+    if max(figures['late'], rest['late']) < 100:
+        assert figures['max'] < 1000
+        assert figures['p999'] < rest['p999'] + 200
     assert at_rest(bash)
     after = json.loads(machine.get())
     assert (after['flask'] != before['flask']) == (release in ('lock', 'workers'))
