@@ -17,7 +17,7 @@ import yaml
 
 CHECKOUT = Path(os.environ['MOLECULE_PROJECT_DIRECTORY'])
 SCENARIO = CHECKOUT / 'molecule/release'
-SETTINGS = {'flask_app_health_path': '/health', 'flask_app_health_timeout': 8}
+SETTINGS = {'flask_app_health_path': '/health', 'flask_app_health_timeout': 15}
 
 
 def pytest_configure(config):
