@@ -42,6 +42,8 @@ def test_deploy_under_load(machine, rest, bash, release, changes, variables):
     if max(figures['late'], rest['late']) < 50:
         assert figures['max'] < 1000
         assert figures['p999'] < rest['p999'] + 200
+    else:
+        machine.figures.append(f'deploy of changed {release}: this machine was too busy to judge its times')
     assert at_rest(bash)
     after = json.loads(machine.get())
     assert (after['flask'] != before['flask']) == (release in ('lock', 'workers'))
