@@ -514,6 +514,8 @@ class Host:
         if not self.behind_socket() or before == name:
             return
         point(self.run / 'live.sock', name)
+        if not before:
+            return
         deadline = time.monotonic() + self.drain
         quiet = 0
         while quiet < QUIET_LOOKS and time.monotonic() < deadline:
