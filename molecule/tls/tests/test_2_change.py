@@ -58,6 +58,14 @@ def test_a_failure_is_said_and_the_old_certificate_serves_on(machine, root, trou
     assert machine.ask('one.test')[0] == 200
 
 
+def test_a_ca_that_is_not_named_any_more_is_not_trusted(machine, root):
+    ask = """python3 -c 'import urllib.request as r; print(r.urlopen("https://localhost:14000/dir").status)' 2>&1 || true"""
+    assert root(ask) == '200'
+    status, output = machine.run(tls_names=THREE, tls_acme_ca='')
+    assert status == 0, output
+    assert 'CERTIFICATE_VERIFY_FAILED' in root(ask)
+
+
 def test_from_acme_to_self_signed_and_back_without_a_lost_request(machine, root):
     with machine.load('acme to self-signed') as result:
         status, output = machine.run(tls_mode='selfsigned', tls_names=THREE)
@@ -72,7 +80,8 @@ def test_from_acme_to_self_signed_and_back_without_a_lost_request(machine, root)
         status, output = machine.run(tls_names=THREE)
     assert status == 0, output
     unhurt(result)
-    assert 'Pebble' in machine.issuer('three.test')
+    # all three at once
+    assert 'Pebble' in machine.issuer('three.test') and machine.names('one.test') == sorted(THREE)
 
 
 def pair(folder, names, days=30, fits=True):
@@ -106,10 +115,11 @@ def test_the_users_own_files(machine, tmp_path):
     assert status == 0, output
     unhurt(result)
     assert machine.issuer('three.test') == 'CN=own'
-    # a new pair under the same names
-    status, output = machine.run(**pair(tmp_path, THREE), tls_names=THREE)
+    # a new pair under the same names; and not even who wants to see all sees its key
+    status, output = machine.run('-vvv', '--diff', **pair(tmp_path, THREE), tls_names=THREE)
     assert status == 0, output
     assert machine.names('one.test') == sorted(THREE)
+    assert not [line for line in (tmp_path / 'key.pem').read_text().splitlines()[1:-1] if line in output]
 
 
 @pytest.mark.parametrize(
