@@ -12,6 +12,8 @@ import ssl, urllib.request
 print(urllib.request.urlopen('https://127.0.0.1:15000/roots/0', context=ssl._create_unverified_context()).read().decode())
 """
 
+ACCEPTED = {'cert_extlifeSpan': 'this ACME server of the tests gives five years, a public one 90 days'}
+
 
 @pytest.fixture(scope='module')
 def testssl():
@@ -31,7 +33,8 @@ def testssl():
 
 def test_nothing_of_medium_severity_and_the_best_grade(testssl, root):
     said, findings = testssl(root(f"python3 -c '{FETCH.replace(chr(39), chr(34))}'"))
-    assert [finding for finding in findings.values() if finding['severity'] in ('MEDIUM', 'HIGH', 'CRITICAL', 'FATAL')] == [], said
+    bad = [name for name, finding in findings.items() if finding['severity'] in ('MEDIUM', 'HIGH', 'CRITICAL', 'FATAL')]
+    assert [name for name in bad if name not in ACCEPTED] == [], said
     assert findings['overall_grade']['finding'] == 'A+', said
     # the figures are of a whole scan, with a chain that it trusts
     assert findings['chain_of_trust']['severity'] == findings['TLS1_2']['severity'] == findings['heartbleed']['severity'] == 'OK'
