@@ -84,8 +84,8 @@ def test_from_acme_to_self_signed_and_back_without_a_lost_request(machine, root)
     assert 'Pebble' in machine.issuer('three.test') and machine.names('one.test') == sorted(THREE)
 
 
-def pair(folder, names, days=30, fits=True):
-    """A certificate and a key as the user's own files."""
+def pair(folder, names, days=30, fits=True, garbage=''):
+    """A certificate and a key as the user's own files; `garbage` is the name of one that is none."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, 'own')])
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -106,6 +106,8 @@ def pair(folder, names, days=30, fits=True):
     (folder / 'key.pem').write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
+    if garbage:
+        (folder / garbage).write_text('garbage')
     return {'tls_mode': 'files', 'tls_certificate': str(folder / 'certificate.pem'), 'tls_key': str(folder / 'key.pem')}
 
 
@@ -124,7 +126,13 @@ def test_the_users_own_files(machine, tmp_path):
 
 @pytest.mark.parametrize(
     'flaw, says',
-    [({'fits': False}, 'tls_key: '), ({'days': -1}, 'expired at'), ({'names': ['one.test']}, 'not for two.test')],
+    [
+        ({'fits': False}, 'tls_key: '),
+        ({'days': -1}, 'expired at'),
+        ({'names': ['one.test']}, 'not for two.test'),
+        ({'garbage': 'certificate.pem'}, 'must have a certificate in PEM'),
+        ({'garbage': 'key.pem'}, 'its key in PEM'),
+    ],
 )
 def test_files_that_do_not_fit_are_refused_before_the_host_is_touched(machine, tmp_path, flaw, says):
     status, output = machine.run(**pair(tmp_path, **{'names': THREE, **flaw}), tls_names=THREE)
@@ -133,9 +141,14 @@ def test_files_that_do_not_fit_are_refused_before_the_host_is_touched(machine, t
     assert machine.ask('one.test')[0] == 200
 
 
+NGINX_FILES = 'find /etc/nginx -type f -exec sha256sum {} + | sort'
+
+
 def test_ciphers_that_do_not_exist_are_refused_and_nginx_restarts(machine, root, tmp_path):
+    before = root(NGINX_FILES)
     status, output = machine.run(**pair(tmp_path, THREE), tls_names=THREE, nginx_tls_ciphers=['NO-SUCH-CIPHER'])
     assert status == 2 and 'SSL_CTX_set_cipher_list("NO-SUCH-CIPHER") failed' in output
+    assert root(NGINX_FILES) == before
     root('systemctl restart nginx')
     assert machine.ask('one.test')[0] == 200
 
@@ -148,3 +161,12 @@ def test_tls_goes_without_a_lost_request(machine, root):
     assert result['releases'].keys() == {'moved', 'one'}, json.dumps(result)
     assert root('ls -d /etc/ssl/flaskrandom /var/lib/flaskrandom-acme /etc/letsencrypt/live/flaskrandom 2>/dev/null || true') == ''
     assert ':443 ' not in root('ss -ltn')
+
+
+def test_a_site_that_nginx_would_not_read_is_refused_and_nginx_restarts(machine, root):
+    before = root(NGINX_FILES)
+    status, output = machine.run(tls_mode='none', nginx_server_name='*a*')
+    assert status == 2 and 'invalid server name or wildcard "*a*"' in output
+    assert root(NGINX_FILES) == before
+    root('systemctl restart nginx')
+    assert machine.ask('one.test', tls=False)[0] == 200
