@@ -24,7 +24,9 @@ def test_systemd_knows_the_limits(host, unit):
 
 def test_the_limits_are_in_force(host):
     """Supervisor was installed by the run, so it has them since its first start."""
-    for process in host.check_output('pgrep -f "supervisord|gunicorn"').split():
+    supervisor = host.check_output('systemctl show --property=MainPID --value supervisor')
+    gunicorn = host.check_output('sudo supervisorctl pid flaskrandom')
+    for process in [supervisor, gunicorn, *host.check_output('pgrep --parent %s', gunicorn).split()]:
         status = dict(line.split(':\t') for line in host.check_output('cat /proc/%s/status', process).splitlines() if ':\t' in line)
         # 2: calls are filtered
         assert (status['NoNewPrivs'], status['Seccomp']) == ('1', '2')
