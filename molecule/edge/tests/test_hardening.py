@@ -34,11 +34,11 @@ def test_the_limits_are_in_force(host):
 
 @pytest.fixture
 def inside(host):
-    """Runs a command as root or another account where the app runs, with the file systems as the app sees them."""
-    gunicorn = host.check_output('sudo supervisorctl pid flaskrandom')
+    """Runs a command as root or another account with the file systems as supervisor and its programs see them."""
+    supervisor = host.check_output('systemctl show --property=MainPID --value supervisor')
 
     def run(command, user='root'):
-        return host.run('sudo nsenter --target=%s --mount sudo --user=%s sh -c %s', gunicorn, user, command)
+        return host.run('sudo nsenter --target=%s --mount sudo --user=%s sh -c %s', supervisor, user, command)
 
     return run
 

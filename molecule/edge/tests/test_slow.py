@@ -39,7 +39,7 @@ def slowhttptest(neighbour):
     neighbour.install('slowhttptest')
 
     def start(*options):
-        return neighbour.start('slowhttptest', *options, '-c1000', '-r500', f'-l{SECONDS}', '-p3', '-uhttp://app/')
+        return neighbour.start('slowhttptest', *options, '-c1000', '-r200', f'-l{SECONDS}', '-p3', '-uhttp://app/')
 
     return start
 
@@ -49,7 +49,7 @@ def slowhttptest(neighbour):
     [
         pytest.param(['-H', '-i10', '-x24'], id='slow headers'),
         pytest.param(['-B', '-i10', '-x10', '-s8192'], id='slow body'),
-        pytest.param(['-X', '-k10', '-w1', '-y1', '-z1', '-n5'], id='slow read'),
+        pytest.param(['-X', '-k3', '-w1', '-y1', '-z1', '-n5'], id='slow read'),
     ],
 )
 def test_ordinary_requests_are_answered_beside_1000_slow_clients(neighbour, slowhttptest, options):
