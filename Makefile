@@ -80,11 +80,12 @@ bundle: .venv/made ## fetch what machines like HOST= or INVENTORY= need without 
 dev: $(environment)/made ## flask run on this computer as .flaskenv says, reloading on every change; APP=folder
 	cd '$(folder)' && '$(CURDIR)/$(environment)/bin/flask' run
 
-lint: .venv/made ## ansible-lint, yamllint, ruff, shellcheck
+lint: .venv/made .cache/gixy/made ## ansible-lint, yamllint, ruff, shellcheck, gixy
 	ansible-lint --offline
 	yamllint --strict .
 	ruff check
 	shellcheck $$(git grep -lE '^#!.*\b(ba)?sh$$')
+	tests/gixy/run
 
 unit: .venv/made ## the tests that need no machine
 	pytest
@@ -105,6 +106,7 @@ docs: .venv/made ## write docs/variables.md anew from the roles' argument specs
 lock: .cache/uv/made ## make the locks again; ARGS=--upgrade to newer versions
 	$(lock) --python-version 3.10 requirements.in -o requirements.txt
 	$(lock) --python-version 3.10 tests/audit/requirements.in -o tests/audit/requirements.txt
+	$(lock) --python-version 3.10 tests/gixy/requirements.in -o tests/gixy/requirements.txt
 	$(lock) --python-version 3.6 files/flaskrandom/requirements.in -o files/flaskrandom/requirements.txt
 	$(lock) --python-version 3.6 tests/app/requirements.in -o tests/app/requirements.txt
 	$(lock) --python-version 3.6 molecule/release/app/requirements.in -o molecule/release/app/requirements.txt
@@ -121,9 +123,9 @@ new = $(if $(PYTHON),$(PYTHON) -m venv --clear,$(error \
 	.venv/bin/python -m compileall -q -j 0 -x '/(ansible_collections|ansible/modules)/' .venv/lib
 	@touch $@
 
-.cache/audit/made: tests/audit/requirements.txt
-	$(new) .cache/audit
-	.cache/audit/bin/pip install -qq --require-hashes -r tests/audit/requirements.txt
+.cache/audit/made .cache/gixy/made: .cache/%/made: tests/%/requirements.txt
+	$(new) .cache/$*
+	.cache/$*/bin/pip install -qq --require-hashes -r tests/$*/requirements.txt
 	@touch $@
 
 $(environment)/made: $(folder)/requirements.txt

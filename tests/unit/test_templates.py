@@ -226,3 +226,10 @@ def test_the_hand_overs_settings(host):
     assert settings.getint('KeepReleases') == HOSTS[host].get('handover_keep_releases', 5)
     assert settings.getfloat('DrainSec') > 0
     assert settings.getfloat('SettleSec') > 0
+
+
+def test_the_app_has_the_same_limits_during_and_after_a_hand_over():
+    supervisor = (ROOT / 'roles/supervisor/files/hardening.conf').read_text()
+    limits = set(supervisor.partition('[Service]\n')[2].splitlines())
+    assert limits and limits <= set(render('handover/next.service.j2').splitlines())
+    assert not limits & set(render('handover/next.service.j2', supervisor_hardening=False).splitlines())

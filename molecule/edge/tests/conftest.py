@@ -1,17 +1,52 @@
-"""What the checks of the edge share: the machine from outside, raw sockets, a second machine."""
+"""What the checks of the edge share: the machine from outside, raw sockets, a second machine, an app that tells what it sees."""
 
 import http.client
-import json
 import os
 import socket
-import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
+from second_machine import second_machine
 
 FACTS = yaml.safe_load((Path(os.environ['MOLECULE_EPHEMERAL_DIRECTORY']) / 'instance_config.yml').read_text())[0]
-CHECKOUT = Path(os.environ['MOLECULE_PROJECT_DIRECTORY'])
+
+# Runs under the host's own gunicorn with its own settings, as a release would during a hand-over.
+ECHO = r"""
+import json
+def app(environ, start_response):
+    seen = {name[5:].lower().replace('_', '-'): value for name, value in environ.items() if name.startswith('HTTP_')}
+    for name in 'REMOTE_ADDR', 'REQUEST_METHOD', 'PATH_INFO', 'SCRIPT_NAME', 'wsgi.url_scheme':
+        seen[name] = environ[name]
+    environ['wsgi.input'].read()
+    line = json.dumps(seen) + '\n'
+    with open('/run/flaskrandom/echo.seen', 'a') as file:
+        file.write(line)
+    start_response('200 OK', [('Content-Type', 'application/json'), ('X-Frame-Options', 'DENY')])
+    return [line.encode()]
+"""
+START_ECHO = """
+mkdir /run/echo
+cat >/run/echo/echo.py
+systemd-run --quiet --unit=echo --uid=flaskrandom -p WorkingDirectory=/srv/flaskrandom/current --setenv=PYTHONPATH=/run/echo \
+  /srv/flaskrandom/current/bin/gunicorn -c .gunicorn.py -b unix:/run/flaskrandom/echo.sock echo:app
+timeout 20 sh -c 'until test -S /run/flaskrandom/echo.sock; do sleep 0.1; done'
+ln -sfn echo.sock /run/flaskrandom/live.sock
+"""
+STOP_ECHO = """
+ln -sfn flaskrandom.sock /run/flaskrandom/live.sock
+mark=/run/flaskrandom/master-$(systemctl show --property=MainPID echo | cut -d= -f2)
+systemctl stop echo
+rm -rf "$mark" /run/flaskrandom/echo.* /run/echo
+"""
+
+
+@pytest.fixture
+def echo(host):
+    """An app that answers with what it sees, and notes it in /run/flaskrandom/echo.seen."""
+    host.run_expect([0], 'printf %%s %s | sudo sh -euc %s', ECHO, START_ECHO)
+    yield
+    host.run_expect([0], 'sudo sh -euc %s', STOP_ECHO)
 
 
 @pytest.fixture(scope='session')
@@ -30,34 +65,6 @@ def ask():
 
 @pytest.fixture(scope='session')
 def neighbour():
-    """Runs Python on a second machine of the same network and returns what it prints."""
-
-    def run(code, *arguments):
-        answer = subprocess.run(
-            [CHECKOUT / 'molecule/shared/engine', 'image'],
-            env={**os.environ, 'CACHE': str(CHECKOUT / '.cache/machines')},
-            stdout=subprocess.PIPE,
-            check=True,
-        )
-        engine = json.loads(answer.stdout)
-        network = subprocess.run(
-            [
-                engine['engine'],
-                'inspect',
-                '--format',
-                '{{range $name, $_ := .NetworkSettings.Networks}}{{$name}}{{end}}',
-                FACTS['container'],
-            ],
-            stdout=subprocess.PIPE,
-            check=True,
-            text=True,
-        ).stdout.strip()
-        return subprocess.run(
-            [*engine['run'].split(), '--rm', '--interactive', f'--network={network}', engine['image'], 'python3', '-', *arguments],
-            input=code,
-            stdout=subprocess.PIPE,
-            check=True,
-            text=True,
-        ).stdout
-
-    return run
+    """A second machine of the same network."""
+    with second_machine(FACTS) as machine:
+        yield machine

@@ -40,10 +40,10 @@ class Machine:
         published = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
         self.https = int(published.splitlines()[0].rsplit(':', 1)[1])
 
-    def run(self, **variables):
-        """Runs the playbook with these variables; returns its exit status and what it said."""
+    def run(self, *options, **variables):
+        """Runs the playbook with these options and variables; returns its exit status and what it said."""
         done = subprocess.run(
-            ['ansible-playbook', '-i', os.environ['MOLECULE_INVENTORY_FILE'], 'playbook.yml', '-e', json.dumps(variables)],
+            ['ansible-playbook', '-i', os.environ['MOLECULE_INVENTORY_FILE'], 'playbook.yml', '-e', json.dumps(variables), *options],
             cwd=CHECKOUT,
             # colours would come in the midst of what is looked for
             env={**os.environ, 'ANSIBLE_FORCE_COLOR': '0'},

@@ -59,6 +59,31 @@ def test_the_acme_servers_question_is_answered_over_plain_http(machine, root):
         root('rm -r /var/lib/flaskrandom-acme/.well-known')
 
 
+RESPONDER = """
+cd /etc/pebble
+for what in intermediates intermediate-keys; do
+  python3 -c 'import ssl, sys, urllib.request as r
+url, context = "https://127.0.0.1:15000/" + sys.argv[1] + "/0", ssl._create_unverified_context()
+print(r.urlopen(url, context=context).read().decode())' $what >$what.pem
+done
+serial=$(openssl x509 -in /etc/ssl/flaskrandom/site.pem -noout -serial | cut -d= -f2)
+printf 'V\\t400101000000Z\\t\\t%s\\tunknown\\t/CN=x\\n' $serial >index
+systemd-run --quiet --unit=ocsp -p WorkingDirectory=/etc/pebble \\
+  openssl ocsp -port 8889 -index index -CA intermediates.pem -rsigner intermediates.pem -rkey intermediate-keys.pem -nmin 60
+sleep 1
+systemctl reload nginx
+for _ in $(seq 10); do
+  echo | openssl s_client -connect 127.0.0.1:443 -servername one.test -status 2>&1 | grep 'OCSP Response Status' && break
+  sleep 1
+done
+systemctl stop ocsp
+"""
+
+
+def test_the_word_of_the_ocsp_server_is_stapled(root):
+    assert 'successful' in root(RESPONDER)
+
+
 def test_the_articles_port_is_plain(host):
     assert '"release"' in host.check_output('python3 -c %s', 'import urllib.request as r; print(r.urlopen("http://127.0.0.1:5000/").read())')
 

@@ -58,6 +58,14 @@ def test_a_failure_is_said_and_the_old_certificate_serves_on(machine, root, trou
     assert machine.ask('one.test')[0] == 200
 
 
+def test_a_ca_that_is_not_named_any_more_is_not_trusted(machine, root):
+    ask = """python3 -c 'import urllib.request as r; print(r.urlopen("https://localhost:14000/dir").status)' 2>&1 || true"""
+    assert root(ask) == '200'
+    status, output = machine.run(tls_names=THREE, tls_acme_ca='')
+    assert status == 0, output
+    assert 'CERTIFICATE_VERIFY_FAILED' in root(ask)
+
+
 def test_from_acme_to_self_signed_and_back_without_a_lost_request(machine, root):
     with machine.load('acme to self-signed') as result:
         status, output = machine.run(tls_mode='selfsigned', tls_names=THREE)
@@ -72,11 +80,12 @@ def test_from_acme_to_self_signed_and_back_without_a_lost_request(machine, root)
         status, output = machine.run(tls_names=THREE)
     assert status == 0, output
     unhurt(result)
-    assert 'Pebble' in machine.issuer('three.test')
+    # all three at once
+    assert 'Pebble' in machine.issuer('three.test') and machine.names('one.test') == sorted(THREE)
 
 
-def pair(folder, names, days=30, fits=True):
-    """A certificate and a key as the user's own files."""
+def pair(folder, names, days=30, fits=True, garbage=''):
+    """A certificate and a key as the user's own files; `garbage` is the name of one that is none."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, 'own')])
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -97,6 +106,8 @@ def pair(folder, names, days=30, fits=True):
     (folder / 'key.pem').write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
+    if garbage:
+        (folder / garbage).write_text('garbage')
     return {'tls_mode': 'files', 'tls_certificate': str(folder / 'certificate.pem'), 'tls_key': str(folder / 'key.pem')}
 
 
@@ -106,15 +117,22 @@ def test_the_users_own_files(machine, tmp_path):
     assert status == 0, output
     unhurt(result)
     assert machine.issuer('three.test') == 'CN=own'
-    # a new pair under the same names
-    status, output = machine.run(**pair(tmp_path, THREE), tls_names=THREE)
+    # a new pair under the same names; and not even who wants to see all sees its key
+    status, output = machine.run('-vvv', '--diff', **pair(tmp_path, THREE), tls_names=THREE)
     assert status == 0, output
     assert machine.names('one.test') == sorted(THREE)
+    assert not [line for line in (tmp_path / 'key.pem').read_text().splitlines()[1:-1] if line in output]
 
 
 @pytest.mark.parametrize(
     'flaw, says',
-    [({'fits': False}, 'tls_key: '), ({'days': -1}, 'expired at'), ({'names': ['one.test']}, 'not for two.test')],
+    [
+        ({'fits': False}, 'tls_key: '),
+        ({'days': -1}, 'expired at'),
+        ({'names': ['one.test']}, 'not for two.test'),
+        ({'garbage': 'certificate.pem'}, 'must have a certificate in PEM'),
+        ({'garbage': 'key.pem'}, 'its key in PEM'),
+    ],
 )
 def test_files_that_do_not_fit_are_refused_before_the_host_is_touched(machine, tmp_path, flaw, says):
     status, output = machine.run(**pair(tmp_path, **{'names': THREE, **flaw}), tls_names=THREE)
@@ -123,9 +141,14 @@ def test_files_that_do_not_fit_are_refused_before_the_host_is_touched(machine, t
     assert machine.ask('one.test')[0] == 200
 
 
+NGINX_FILES = 'find /etc/nginx -type f -exec sha256sum {} + | sort'
+
+
 def test_ciphers_that_do_not_exist_are_refused_and_nginx_restarts(machine, root, tmp_path):
+    before = root(NGINX_FILES)
     status, output = machine.run(**pair(tmp_path, THREE), tls_names=THREE, nginx_tls_ciphers=['NO-SUCH-CIPHER'])
     assert status == 2 and 'SSL_CTX_set_cipher_list("NO-SUCH-CIPHER") failed' in output
+    assert root(NGINX_FILES) == before
     root('systemctl restart nginx')
     assert machine.ask('one.test')[0] == 200
 
@@ -138,3 +161,12 @@ def test_tls_goes_without_a_lost_request(machine, root):
     assert result['releases'].keys() == {'moved', 'one'}, json.dumps(result)
     assert root('ls -d /etc/ssl/flaskrandom /var/lib/flaskrandom-acme /etc/letsencrypt/live/flaskrandom 2>/dev/null || true') == ''
     assert ':443 ' not in root('ss -ltn')
+
+
+def test_a_site_that_nginx_would_not_read_is_refused_and_nginx_restarts(machine, root):
+    before = root(NGINX_FILES)
+    status, output = machine.run(tls_mode='none', nginx_server_name='*a*')
+    assert status == 2 and 'invalid server name or wildcard "*a*"' in output
+    assert root(NGINX_FILES) == before
+    root('systemctl restart nginx')
+    assert machine.ask('one.test', tls=False)[0] == 200

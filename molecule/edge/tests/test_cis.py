@@ -1,0 +1,54 @@
+"""The items of the CIS benchmark for nginx that no other test here shows. docs/edge.md has the list."""
+
+import pytest
+
+# as nginx itself reads them
+SETTINGS = [
+    'user www-data;',
+    'server_tokens off;',
+    'client_header_timeout 15s;',
+    'client_body_timeout 15s;',
+    'send_timeout 15s;',
+    'keepalive_timeout 65s;',
+    'client_max_body_size 16m;',
+    'large_client_header_buffers 4 8k;',
+    'limit_conn connections 4096;',
+    'limit_req zone=requests burst=20000 nodelay;',
+]
+
+
+@pytest.fixture(scope='module')
+def settings(host):
+    return [' '.join(line.split()) for line in host.check_output('sudo nginx -T 2>/dev/null').splitlines()]
+
+
+@pytest.mark.parametrize('setting', SETTINGS)
+def test_nginx_has_the_setting(settings, setting):
+    assert setting in settings
+
+
+def test_no_folder_is_listed(settings):
+    assert not [line for line in settings if line.startswith('autoindex on')]
+
+
+def test_the_workers_are_an_account_without_a_login(host):
+    assert host.user('www-data').shell == '/usr/sbin/nologin'
+    assert host.check_output('sudo passwd --status www-data').split()[1] == 'L'
+    accounts = host.check_output('ps -C nginx -o user=').split()
+    # the master opens ports and keys
+    assert accounts.count('root') == 1 and set(accounts) == {'root', 'www-data'}
+
+
+def test_nobody_but_root_writes_nginxs_files(host):
+    assert host.check_output('sudo find -L /etc/nginx \\( -not -user root -o -perm /022 \\)') == ''
+
+
+def test_nobody_else_reads_the_logs_and_they_are_rotated(host):
+    assert host.check_output('sudo find /var/log/nginx -type f -perm /007') == ''
+    assert host.file('/etc/logrotate.d/nginx').exists
+
+
+def test_the_packages_own_page_is_not_shown(ask):
+    for path in (b'/index.nginx-debian.html', b'/index.html', b'/nginx_status'):
+        status, _, body = ask(b'GET ' + path + b' HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n')
+        assert status == 404 and 'nginx' not in body
