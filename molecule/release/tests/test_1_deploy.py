@@ -9,6 +9,9 @@ import pytest
 from conftest import CHECKOUT, at_rest
 from pytest_load import timely
 
+# pytest would put the tests that ask for the host before the others
+pytestmark = pytest.mark.usefixtures('host')
+
 NEWER_LOCK = (CHECKOUT / 'files/flaskrandom/requirements.txt').read_text()
 
 

@@ -5,6 +5,9 @@ import re
 import pytest
 from conftest import at_rest
 
+# pytest would put the tests that ask for the host before the others
+pytestmark = pytest.mark.usefixtures('host')
+
 THREAD = 'import threading\nthreading.Timer(1, os._exit, [1]).start()\n'
 HEALTH = "app.view_functions['health'] = lambda: {}\n"
 

@@ -2,6 +2,9 @@
 
 import pytest
 
+# pytest would put the tests that ask for the host before the others
+pytestmark = pytest.mark.usefixtures('host')
+
 
 @pytest.fixture(scope='module')
 def three(machine):
