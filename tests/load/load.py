@@ -13,6 +13,7 @@ Prints one JSON object:
     failures           kind (such as "status 502" or "ConnectionResetError") to number of requests
     releases           the answers' `release` to number of requests
     p50, p99, p999, max    latency of the answered requests, milliseconds
+    gap                    the longest time without a right answer, milliseconds
     late               the most that this program itself was behind its timetable, milliseconds
 
 Exit status: 0 when no request failed, else 1.
@@ -109,6 +110,8 @@ class Load:
         self.failures: collections.Counter[str] = collections.Counter()
         self.releases: collections.Counter[str] = collections.Counter()
         self.late = 0.0
+        self.gap = 0.0
+        self.answered = 0.0
 
     async def one(self, number: int, due: float, target: Target, slow: str) -> None:
         """Makes the request of a number and counts it. `due` is when it should start, in the loop's seconds."""
@@ -125,12 +128,18 @@ class Load:
             self.failures[type(error).__name__] += 1
         else:
             self.latencies.append(clock() - due)
+            self.note_gap(clock())
             self.releases[str(answer.get('release'))] += 1
+
+    def note_gap(self, now: float) -> None:
+        """Counts the time since the last right answer, in the loop's seconds, up to now."""
+        self.gap = max(self.gap, now - self.answered)
+        self.answered = now
 
     async def run(self, target: Target, rate: float, seconds: float, slow: str, until: str) -> None:
         """Starts `rate` requests a second, for some seconds or until a file is there, and waits for their answers."""
         clock = asyncio.get_running_loop().time
-        start = clock()
+        start = self.answered = clock()
         running = set()
         for number in range(math.ceil(rate * seconds)):
             due = start + number / rate
@@ -142,6 +151,7 @@ class Load:
             task.add_done_callback(running.discard)
         if running:
             await asyncio.wait(running)
+        self.note_gap(clock())
 
     def summary(self) -> dict:
         """What the module's docstring promises."""
@@ -160,6 +170,7 @@ class Load:
             'p99': at(0.99),
             'p999': at(0.999),
             'max': at(1),
+            'gap': round(self.gap * 1000, 1),
             'late': round(self.late * 1000, 1),
         }
 

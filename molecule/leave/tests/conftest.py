@@ -17,6 +17,8 @@ FACTS = {
     for machine in yaml.safe_load((Path(os.environ['MOLECULE_EPHEMERAL_DIRECTORY']) / 'instance_config.yml').read_text())
 }
 
+pytest_plugins = ['pytest_load']
+
 
 def play(playbook, *options):
     """Runs a playbook, which must succeed; returns by host how much it changed, and what it printed."""

@@ -2,12 +2,9 @@
 
 import json
 import re
-import subprocess
-import sys
-import time
 
 import pytest
-from conftest import CHECKOUT, FACTS, listing, play
+from conftest import FACTS, listing, play
 
 # What differs from before, and why.
 EXPLAINED = {
@@ -26,28 +23,10 @@ EXPLAINED = {
 
 
 @pytest.fixture(scope='module')
-def removed(tmp_path_factory):
+def removed(load):
     """The removal under load on the other site: how much it changed, and what became of the requests."""
-    stop = tmp_path_factory.mktemp('load') / 'stop'
-    load = subprocess.Popen(
-        [
-            sys.executable,
-            CHECKOUT / 'tests/load/load.py',
-            f'http://127.0.0.1:{FACTS["shared"]["http_port"]}',
-            '--rate=100',
-            '--seconds=300',
-            f'--until={stop}',
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    time.sleep(1)
-    try:
+    with load('removal beside another site', f'http://127.0.0.1:{FACTS["shared"]["http_port"]}', '--rate=100') as figures:
         changed, _ = play('playbooks/remove.yml')
-        time.sleep(1)
-    finally:
-        stop.touch()
-        figures = json.loads(load.communicate()[0])
     return changed, figures
 
 

@@ -1,13 +1,11 @@
 """What the tests of releases share: apps that differ, deploys of them, and the load that goes on meanwhile."""
 
-import contextlib
 import json
 import os
 import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -19,15 +17,7 @@ CHECKOUT = Path(os.environ['MOLECULE_PROJECT_DIRECTORY'])
 SCENARIO = CHECKOUT / 'molecule/release'
 SETTINGS = {'flask_app_health_path': '/health', 'flask_app_health_timeout': 15}
 
-
-def pytest_configure(config):
-    config.figures = []
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    terminalreporter.section('figures')
-    for line in config.figures:
-        terminalreporter.write_line(line)
+pytest_plugins = ['pytest_load']
 
 
 class Run:
@@ -81,11 +71,11 @@ class Run:
 class Machine:
     """The machine as the controller sees it."""
 
-    def __init__(self, folder, figures):
+    def __init__(self, folder, put_load):
         self.facts = yaml.safe_load((Path(os.environ['MOLECULE_EPHEMERAL_DIRECTORY']) / 'instance_config.yml').read_text())[0]
         self.url = f'http://127.0.0.1:{self.facts["http_port"]}'
         self.folder = folder
-        self.figures = figures
+        self.put_load = put_load
         self.runs = 0
 
     def get(self, path='/'):
@@ -119,48 +109,20 @@ class Machine:
         assert run.wait() == 0, run.output
         return run
 
-    @contextlib.contextmanager
-    def load(self, name, seconds=240):
-        """Puts 500 requests a second on the machine; fills the dictionary that it gives with what became of them."""
-        stop = self.folder / 'stop'
-        process = subprocess.Popen(
-            [sys.executable, CHECKOUT / 'tests/load/load.py', self.url, f'--seconds={seconds}', f'--until={stop}'],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        result = {}
-        try:
-            time.sleep(0.5)
-            yield result
-            time.sleep(0.5)
-        finally:
-            stop.touch()
-            result.update(json.loads(process.communicate()[0]))
-            stop.unlink()
-            self.figures.append(f'{name}: {json.dumps(result)}')
+    def load(self, name):
+        """Puts 500 requests a second on the machine while a block runs, see pytest_load."""
+        return self.put_load(name, self.url)
 
 
 @pytest.fixture(scope='session')
-def machine(tmp_path_factory, pytestconfig):
-    return Machine(tmp_path_factory.mktemp('apps'), pytestconfig.figures)
+def machine(tmp_path_factory, load):
+    return Machine(tmp_path_factory.mktemp('apps'), load)
 
 
-@pytest.fixture
-def bash(host):
-    """Runs a command on the machine as root; returns what it printed."""
-
-    def run(command, fails=False):
-        result = host.run('sudo sh -c %s', command)
-        assert fails or result.rc == 0, result.stdout + result.stderr
-        return result.stdout + result.stderr
-
-    return run
-
-
-def at_rest(bash):
+def at_rest(root):
     """Whether there is nothing but the program, and it has the traffic."""
     return (
-        bash('readlink /run/flaskrandom/live.sock').strip() == 'flaskrandom.sock'
-        and bash('systemctl list-units --all --no-legend "flaskrandom-next@*"').strip() == ''
-        and bash('ls /srv/flaskrandom/releases/.[!.]*', fails=True).startswith('ls: cannot access')
+        root('readlink /run/flaskrandom/live.sock') == 'flaskrandom.sock'
+        and root('systemctl list-units --all --no-legend "flaskrandom-next@*"') == ''
+        and root('ls /srv/flaskrandom/releases/.[!.]*', fails=True).startswith('ls: cannot access')
     )

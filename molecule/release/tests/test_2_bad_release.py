@@ -5,6 +5,9 @@ import re
 import pytest
 from conftest import at_rest
 
+# pytest would put the tests that ask for the host before the others
+pytestmark = pytest.mark.usefixtures('host')
+
 THREAD = 'import threading\nthreading.Timer(1, os._exit, [1]).start()\n'
 HEALTH = "app.view_functions['health'] = lambda: {}\n"
 
@@ -26,23 +29,23 @@ BAD = {
 
 
 @pytest.mark.parametrize('kind', BAD)
-def test_bad_release_gets_no_request(machine, bash, kind):
+def test_bad_release_gets_no_request(machine, root, figures, kind):
     code, variables, shown = BAD[kind]
     app = machine.app(kind, code)
     if kind == 'wrong-hash':
         lock = app / 'requirements.txt'
         lock.write_text(re.sub(r'(?m)(click==.*\\\n)(?:.*--hash.*\n)+', r'\1    --hash=sha256:' + '0' * 64 + '\n', lock.read_text()))
-    serving, releases = machine.release(), bash('ls /srv/flaskrandom/releases')
-    with machine.load(f'bad release, {kind}') as figures:
+    serving, releases = machine.release(), root('ls /srv/flaskrandom/releases')
+    with machine.load(f'bad release, {kind}') as result:
         run = machine.start_deploy(app, **variables)
         status = run.wait()
-    machine.figures.append(f'bad release, {kind}: stopped after {run.seconds:.1f} s')
+    figures.append(f'bad release, {kind}: stopped after {run.seconds:.1f} s')
     assert status != 0
     assert re.search(shown, run.output), run.output
-    assert figures['failed'] == 0
-    assert set(figures['releases']) == {serving}
-    assert at_rest(bash)
-    assert bash('ls /srv/flaskrandom/releases') == releases
+    assert result['failed'] == 0
+    assert set(result['releases']) == {serving}
+    assert at_rest(root)
+    assert root('ls /srv/flaskrandom/releases') == releases
 
 
 def test_a_good_release_then_works(machine):
@@ -50,6 +53,6 @@ def test_a_good_release_then_works(machine):
     assert machine.release() == 'good-again'
 
 
-def test_a_rollback_passes_the_failed_ones_by(machine, bash):
-    bash('flaskrandom-release rollback')
+def test_a_rollback_passes_the_failed_ones_by(machine, root):
+    root('flaskrandom-release rollback')
     assert machine.release() not in BAD

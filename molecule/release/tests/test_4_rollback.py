@@ -2,6 +2,9 @@
 
 import pytest
 
+# pytest would put the tests that ask for the host before the others
+pytestmark = pytest.mark.usefixtures('host')
+
 
 @pytest.fixture(scope='module')
 def three(machine):
@@ -12,28 +15,28 @@ def three(machine):
 
 
 def test_rollback_twice_and_forward(machine, three):
-    with machine.load('two rollbacks and a deploy') as figures:
+    with machine.load('two rollbacks and a deploy') as result:
         for release in ('second', 'first'):
             run = machine.start('playbooks/rollback.yml')
             assert run.wait() == 0, run.output
             assert machine.release() == release
         machine.deploy(three['third'])
         assert machine.release() == 'third'
-    assert figures['failed'] == 0
-    assert set(figures['releases']) == {'first', 'second', 'third'}
+    assert result['failed'] == 0
+    assert set(result['releases']) == {'first', 'second', 'third'}
 
 
-def test_list_shows_what_serves(machine, bash):
+def test_list_shows_what_serves(machine, root):
     run = machine.start('playbooks/releases.yml')
     assert run.wait() == 0, run.output
-    current = bash('basename $(readlink /srv/flaskrandom/current)').strip()
+    current = root('basename $(readlink /srv/flaskrandom/current)')
     assert f'* {current}' in run.output
 
 
-def test_rollback_ends_at_the_oldest(machine, bash):
+def test_rollback_ends_at_the_oldest(machine, root):
     for _ in range(6):
         oldest = machine.release()
-        said = bash('flaskrandom-release rollback', fails=True)
+        said = root('flaskrandom-release rollback', fails=True)
         if 'no older release' in said:
             break
         assert machine.release() != oldest

@@ -13,7 +13,7 @@ VARIABLES = {
     'flask_app_wsgi': 'flaskr:create_app()',
     'flask_app_health_path': '/',
     'flask_app_shared': ['instance'],
-    'flask_app_init_commands': ['flask --app flaskr init-db || FLASK_APP=flaskr flask init-db'],
+    'flask_app_init_commands': ['FLASK_APP=flaskr flask init-db'],
     'flask_app_secrets': {'SECRET_KEY': 'sixteen letters.'},
 }
 

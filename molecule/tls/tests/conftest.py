@@ -1,14 +1,11 @@
 """What the tests of TLS share: playbook runs with other variables, handshakes, and a load that goes on meanwhile."""
 
-import contextlib
 import http.client
 import json
 import os
 import socket
 import ssl
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,23 +15,14 @@ from cryptography import x509
 CHECKOUT = Path(os.environ['MOLECULE_PROJECT_DIRECTORY'])
 FACTS = yaml.safe_load((Path(os.environ['MOLECULE_EPHEMERAL_DIRECTORY']) / 'instance_config.yml').read_text())[0]
 
-
-def pytest_configure(config):
-    config.figures = []
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    terminalreporter.section('figures')
-    for line in config.figures:
-        terminalreporter.write_line(line)
+pytest_plugins = ['pytest_load']
 
 
 class Machine:
     """The machine as the world sees it."""
 
-    def __init__(self, folder, figures):
-        self.folder = folder
-        self.figures = figures
+    def __init__(self, put_load):
+        self.put_load = put_load
         self.http = int(FACTS['http_port'])
         command = [FACTS['engine'], 'port', FACTS['container'], '443/tcp']
         published = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
@@ -90,38 +78,12 @@ class Machine:
             answer.begin()
             return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read().decode()
 
-    @contextlib.contextmanager
     def load(self, what, tls=True):
-        """Puts 200 requests a second on the machine; fills the dictionary that it gives with what became of them."""
-        stop = self.folder / 'stop'
+        """Puts 200 requests a second on the machine while a block runs, see pytest_load."""
         url, port = ('https://one.test', self.https) if tls else ('http://one.test', self.http)
-        options = [f'--at=127.0.0.1:{port}', '--rate=200', '--seconds=400', f'--until={stop}', '--moved']
-        command = [sys.executable, CHECKOUT / 'tests/load/load.py', url, *options]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        result = {}
-        try:
-            time.sleep(1)
-            yield result
-            time.sleep(1)
-        finally:
-            stop.touch()
-            result.update(json.loads(process.communicate()[0]))
-            stop.unlink()
-            self.figures.append(f'{what}: {json.dumps(result)}')
+        return self.put_load(what, url, f'--at=127.0.0.1:{port}', '--rate=200', '--moved')
 
 
 @pytest.fixture(scope='session')
-def machine(tmp_path_factory, pytestconfig):
-    return Machine(tmp_path_factory.mktemp('tls'), pytestconfig.figures)
-
-
-@pytest.fixture
-def root(host):
-    """Runs a command on the machine as root; returns what it printed."""
-
-    def run(command):
-        result = host.run('sudo sh -c %s', command)
-        assert result.rc == 0, result.stdout + result.stderr
-        return (result.stdout + result.stderr).strip()
-
-    return run
+def machine(load):
+    return Machine(load)

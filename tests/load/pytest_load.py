@@ -1,0 +1,76 @@
+"""A pytest plugin for tests that change a machine under load.
+
+A test's own figures and those of every load stand at the end of pytest's output, also when all is well.
+"""
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+GENERATOR = Path(__file__).with_name('load.py')
+FIGURES = pytest.StashKey[list]()
+LATE = 50  # milliseconds
+
+
+def pytest_configure(config):
+    config.stash[FIGURES] = []
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    terminalreporter.section('figures')
+    for line in config.stash[FIGURES]:
+        terminalreporter.write_line(line)
+
+
+def timely(*results):
+    """Whether loads kept their own timetable: a machine that can't do that can't tell who was slow."""
+    return max(result['late'] for result in results) < LATE
+
+
+@pytest.fixture(scope='session')
+def figures(pytestconfig):
+    """The lines that are printed at the end."""
+    return pytestconfig.stash[FIGURES]
+
+
+@pytest.fixture(scope='session')
+def load(figures, tmp_path_factory):
+    """Puts load on a URL while a block runs: `with load(name, url, *options) as result`, with load.py's options.
+
+    What became of the requests is in `result` after the block.
+    """
+    stop = tmp_path_factory.mktemp('load') / 'stop'
+
+    @contextlib.contextmanager
+    def put(name, url, *options):
+        command = [sys.executable, GENERATOR, url, '--seconds=600', f'--until={stop}', *options]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        result = {}
+        try:
+            time.sleep(0.5)
+            yield result
+            time.sleep(0.5)
+        finally:
+            stop.touch()
+            result.update(json.loads(process.communicate()[0]))
+            stop.unlink()
+            figures.append(f'{name}: {json.dumps(result)}' + ('' if timely(result) else ' (too busy to judge times)'))
+
+    return put
+
+
+@pytest.fixture
+def root(host):
+    """Runs a command on the machine as root; returns what it printed. It must succeed, unless it `fails`."""
+
+    def run(command, fails=False):
+        result = host.run('sudo sh -c %s', command)
+        assert fails or result.rc == 0, result.stdout + result.stderr
+        return (result.stdout + result.stderr).strip()
+
+    return run
