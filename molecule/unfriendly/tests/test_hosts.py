@@ -74,7 +74,7 @@ PACKAGES = {
         'cat /opt/resolv.conf >/etc/resolv.conf',
     ),
     'a package is held back': (
-        'apt-mark hold python3-venv',
+        'apt-get -qq update; apt-mark hold python3-venv',
         'Held packages were changed.*apt-mark unhold NAME',
         'apt-mark unhold python3-venv',
     ),
