@@ -9,7 +9,7 @@ PYTHON = $(shell for python in python3 python3.12 python3.11 python3.10; do \
 	$$python -c 'import ensurepip, sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$python && break; done)
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-export IMAGE ENGINE
+export IMAGE ENGINE APP_PYTHON
 # Molecule and ansible-lint keep their files here, not in the home directory.
 export ANSIBLE_HOME := $(CURDIR)/.cache/ansible
 export MOLECULE_COMMAND_BORDERS := false
@@ -91,7 +91,7 @@ unit: .venv/made ## the tests that need no machine
 	pytest
 	tests/app/run
 
-molecule: .venv/made ## one scenario: SCENARIO=default, IMAGE=debian:13
+molecule: .venv/made ## one scenario: SCENARIO=default, IMAGE=debian:13, APP_PYTHON=python3.8
 	molecule test --scenario-name $(SCENARIO)
 
 bench: .venv/made ## measure against the article's stack and write docs/bench; some 15 minutes, ARGS=--quick for two and no files

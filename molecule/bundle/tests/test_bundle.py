@@ -1,4 +1,4 @@
-"""make bundle fetches from one host what another is set up with."""
+"""make bundle fetches from hosts of two systems what others are set up with."""
 
 import os
 import shutil
@@ -12,6 +12,7 @@ FOLDER = Path(os.environ['MOLECULE_EPHEMERAL_DIRECTORY'])
 CHECKOUT = Path(os.environ['MOLECULE_PROJECT_DIRECTORY'])
 MACHINES = {machine['instance']: machine for machine in yaml.safe_load((FOLDER / 'instance_config.yml').read_text())}
 BUNDLE = FOLDER / 'bundle'
+APPS = ['app', 'app-other']
 
 
 def play(playbook, host, *options):
@@ -24,17 +25,18 @@ def play(playbook, host, *options):
 
 @pytest.fixture(scope='module')
 def bundle():
-    code, output = play('bundle.yml', 'connected', '-e', f'bundle={BUNDLE}')
+    code, output = play('bundle.yml', 'sources', '-e', f'bundle={BUNDLE}')
     assert code == 0, output[-3000:]
 
 
-def inside(*command):
-    machine = MACHINES['app']
+def inside(host, *command):
+    machine = MACHINES[host]
     return subprocess.run([machine['engine'], 'exec', machine['container'], *command], stdout=subprocess.PIPE, text=True, check=False)
 
 
-def test_the_host_reaches_nothing():
-    assert 'default' not in inside('ip', 'route').stdout
+@pytest.mark.parametrize('host', APPS)
+def test_the_host_reaches_nothing(host):
+    assert 'default' not in inside(host, 'ip', 'route').stdout
 
 
 def test_a_bundle_for_another_system_stops_the_run_with_what_to_do(bundle):
@@ -44,22 +46,23 @@ def test_a_bundle_for_another_system_stops_the_run_with_what_to_do(bundle):
     finally:
         (BUNDLE / 'elsewhere').rename(BUNDLE / 'debs')
     assert code == 2 and 'make bundle HOST=' in output
-    assert inside('sh', '-c', 'command -v nginx').returncode != 0
+    assert inside('app', 'sh', '-c', 'command -v nginx').returncode != 0
 
 
-def test_the_host_is_set_up_from_the_bundle(bundle):
-    code, output = play('playbook.yml', 'app', '-e', f'mirrors_bundle={BUNDLE}')
+def test_hosts_of_two_systems_are_set_up_from_the_bundle_in_one_run(bundle):
+    code, output = play('playbook.yml', 'apps', '-e', f'mirrors_bundle={BUNDLE}')
     assert code == 0, output[-3000:]
-    subprocess.run(['curl', '--fail', '--silent', f'http://127.0.0.1:{MACHINES["app"]["http_port"]}/'], check=True)
-    code, output = play('playbook.yml', 'app', '-e', f'mirrors_bundle={BUNDLE}')
-    assert code == 0 and 'changed=0' in output
+    for host in APPS:
+        subprocess.run(['curl', '--fail', '--silent', f'http://127.0.0.1:{MACHINES[host]["http_port"]}/'], check=True)
+    code, output = play('playbook.yml', 'apps', '-e', f'mirrors_bundle={BUNDLE}')
+    assert code == 0 and output.count('changed=0') == len(APPS)
 
 
 def test_a_changed_wheel_is_refused(bundle):
-    wheel = next(BUNDLE.glob('wheels/*/flask-*.whl'), None) or next(BUNDLE.glob('wheels/*/Flask-*.whl'))
-    whole = wheel.read_bytes()
-    wheel.write_bytes(whole[:-1])
-    before = inside('ls', '/srv/flaskrandom/venvs').stdout
+    wheels = {path: path.read_bytes() for path in BUNDLE.glob('wheels/*/[Ff]lask-*.whl')}
+    for wheel, whole in wheels.items():
+        wheel.write_bytes(whole[:-1])
+    before = inside('app', 'ls', '/srv/flaskrandom/venvs').stdout
     # another line in the lock makes it another environment
     app = shutil.copytree(CHECKOUT / 'files/flaskrandom', FOLDER / 'app', dirs_exist_ok=True)
     with (app / 'requirements.txt').open('a') as lock:
@@ -67,6 +70,7 @@ def test_a_changed_wheel_is_refused(bundle):
     try:
         code, output = play('playbook.yml', 'app', '-e', f'mirrors_bundle={BUNDLE}', '-e', f'flask_app_src={app}')
     finally:
-        wheel.write_bytes(whole)
+        for wheel, whole in wheels.items():
+            wheel.write_bytes(whole)
     assert code == 2 and 'DO NOT MATCH THE HASHES' in output
-    assert inside('ls', '/srv/flaskrandom/venvs').stdout == before
+    assert inside('app', 'ls', '/srv/flaskrandom/venvs').stdout == before

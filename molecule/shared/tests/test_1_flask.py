@@ -1,6 +1,7 @@
 """The article's chapter 1: the Flask app."""
 
 import json
+import os
 from importlib import metadata
 
 from conftest import REQUEST
@@ -19,13 +20,15 @@ cat /tmp/served
 HELLO = '<h1>Hello World! From Flask!</h1>'
 
 
-def test_s01_python3_says_its_version(bash, request):
+def test_s01_python3_says_its_version(bash, request, expected):
     version = bash('python3 --version')
     assert version.startswith('Python 3.')
+    own = bash(f'{expected.folder}/bin/python --version').strip()
+    assert own.lower().replace(' ', '').startswith(os.environ.get('APP_PYTHON') or 'python3.')
     request.config.machine_report = bash(
         '. /etc/os-release; echo "Ran on $PRETTY_NAME: $(python3 --version), $(sudo nginx -v 2>&1),'
         ' supervisor $(supervisord --version)"'
-    ).strip() + f', from ansible-core {metadata.version("ansible-core")}'
+    ).strip() + f', the app on {own}, from ansible-core {metadata.version("ansible-core")}'
 
 
 def test_s02_python3_venv_is_installed(host):
