@@ -32,7 +32,7 @@ WRONG = {
     'flask_app_health_path': ['health', '', '/a b', 1],
     'flask_app_health_text': [1, ['a']],
     'flask_app_wsgi': ['app', 'app:', ':app', 'app.py', 'app:app;', 'missing:app', 'app/app:app'],
-    'flask_app_gunicorn': ['timeout=3', [1]],
+    'flask_app_gunicorn': ['timeout=3', [1], {'workers': 1}],
     'flask_app_environment': [{'1A': 'x'}, {'A-B': 'x'}, {'A': True}, {'A': [1]}, {'A': None}, 'A=1', ['A']],
     'flask_app_secrets': [{'A B': 'x'}, {'A': False}, {'A': {'B': 'x'}}, 'A=1'],
     'flask_app_shared': [{'a': 'b'}, 'instance', ['/srv'], ['../x'], ['a/../b'], [''], ['bin'], [1]],
@@ -54,6 +54,7 @@ WRONG = {
     'mirrors_no_proxy': [['a b'], 'localhost'],
     'handover_keep_releases': [1, 0, True, 'many'],
     'handover_drain': [-1, 'x', True],
+    'firewall_allow': [['99999/tcp'], ['0/tcp'], ['9000:80/tcp'], ['80'], 'http', ['80/tcp;']],
     'nginx_listen_port': [0, 65536, True, 22],
     'nginx_local_port': [80, -1, 65536, True],
     'nginx_server_name': ['a;b', '', 'a{', 5],
@@ -101,7 +102,8 @@ RIGHT = [
 def folders(tmp_path_factory):
     """App folders that lack something, by what they lack."""
     texts = {'requirements.txt': {'app.py': ''}, 'gunicorn': {'app.py': '', 'requirements.txt': 'flask==3.1.3\n# gunicorn\n'},
-             'locks': {'app.py': '', 'requirements.txt': 'gunicorn==23.0.0\n-r other.txt\n'},
+             'locks': {'app.py': '', 'requirements.txt': 'gunicorn==23.0.0 --hash=sha256:1\n-r other.txt\n'},
+             'hashes': {'app.py': '', 'requirements.txt': 'gunicorn==23.0.0\n'},
              'app.py': {'main.py': '', 'requirements.txt': 'gunicorn==23.0.0\n'}}  # fmt: skip
     for lacks, files in texts.items():
         folder = tmp_path_factory.mktemp('app')
@@ -177,7 +179,8 @@ def test_wrong_values_stop_the_run_before_a_host_is_touched(run, variable, value
 
 
 @pytest.mark.parametrize('lacks, variable', [('requirements.txt', 'flask_app_src'), ('gunicorn', 'flask_app_src'),
-                                             ('locks', 'python_venv_requirements'), ('app.py', 'flask_app_wsgi')])  # fmt: skip
+                                             ('locks', 'python_venv_requirements'),
+                                             ('hashes', 'python_venv_requirements'), ('app.py', 'flask_app_wsgi')])  # fmt: skip
 def test_folders_that_are_no_app_stop_the_run_before_a_host_is_touched(run, lacks, variable):
     results = run(f'lacks {lacks}')
     assert 'Look at the host' not in results
