@@ -1,5 +1,6 @@
 """What the tests of releases share: apps that differ, deploys of them, and the load that goes on meanwhile."""
 
+import contextlib
 import json
 import os
 import re
@@ -59,8 +60,9 @@ class Run:
             time.sleep(0.05)
 
     def kill(self):
-        """Kills it with all its processes, as a crash of the controller would."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        """Kills it with all its processes, as a crash of the controller would; or else it has ended just now."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     @property
