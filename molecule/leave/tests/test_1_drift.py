@@ -13,7 +13,7 @@ CHANGES = {
     'sed -i "s/server_name _/server_name other/" /etc/nginx/sites-available/default': '/etc/nginx/sites-available/default$',
     'echo "# note" >>/etc/supervisor/conf.d/flaskrandom.conf': '/etc/supervisor/conf.d/flaskrandom.conf$',
     'supervisorctl stop flaskrandom': 'the program flaskrandom is stopped, without',
-    'dpkg --remove --force-depends python3-setuptools': 'would install: python3-setuptools$',
+    'dpkg --remove --force-depends python3-venv': 'would install: python3-venv$',
     'chmod 0644 /srv/flaskrandom/secrets/*.json': '/srv/flaskrandom/secrets/[0-9a-f]+.json$',
     'echo "# note" >>/srv/flaskrandom/current/app.py': '/srv/flaskrandom/releases/[0-9a-f]+/app.py: its content was changed$',
     f'rm -r {SITE_PACKAGES}/click': '/srv/flaskrandom/venvs/[0-9a-f]+/.*/site-packages/click: was removed$',
