@@ -17,7 +17,8 @@ MACHINES = {machine['instance']: machine for machine in yaml.safe_load((FOLDER /
 def play(host, *options):
     done = subprocess.run(
         ['ansible-playbook', '-i', FOLDER / 'inventory', 'playbook.yml', f'--limit={host}', *options],
-        cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        cwd=CHECKOUT, env={**os.environ, 'ANSIBLE_FORCE_COLOR': '0'},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
     )  # fmt: skip
     return done.returncode, done.stdout
 
@@ -108,7 +109,7 @@ def test_a_run_that_loses_its_host_is_mended_by_the_next(mended):
     command = ['ansible-playbook', '-i', FOLDER / 'inventory', 'playbook.yml', '--limit=broken']
     for moment in ('pgrep -x dpkg', 'pgrep -f "pi[p] install"'):
         run = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.DEVNULL)
-        inside('broken', 'sh', '-c', f'until {moment}; do sleep 0.1; done; kill -9 $(pgrep -f "sshd: [u]buntu")')
+        inside('broken', 'sh', '-c', f'timeout 200 sh -c \'until {moment}; do sleep 0.1; done\'; kill -9 $(pgrep -f "sshd: [u]buntu")')
         assert run.wait() == 4
     code, output = play('broken')
     assert code == 0, output[-3000:]
