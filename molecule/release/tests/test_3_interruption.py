@@ -121,7 +121,8 @@ def test_master_and_workers_are_killed_and_back_soon(machine, root, figures):
     # at 500 a second, on a machine that may be busy
     assert result['failed'] <= 1500
     if timely(result):
-        assert result['gap'] < 1000 + start * 1000
+        # supervisor's second, the master's start with its import, and the workers' own
+        assert result['gap'] < 1000 + 2 * start * 1000 + 200
 
 
 @pytest.mark.parametrize(
