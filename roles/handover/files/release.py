@@ -514,7 +514,8 @@ class Host:
         if not self.behind_socket() or before == name:
             return
         point(self.run / 'live.sock', name)
-        if not before:
+        # nothing waits where nothing has listened, as on a new host
+        if not before or not (self.run / before).exists():
             return
         deadline = time.monotonic() + self.drain
         quiet = 0
