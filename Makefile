@@ -14,7 +14,7 @@ export IMAGE ENGINE APP_PYTHON
 export ANSIBLE_HOME := $(CURDIR)/.cache/ansible
 export MOLECULE_COMMAND_BORDERS := false
 
-# MITOGEN=1: quicker runs, see docs/bench. The host's key must be known already (ssh to it once).
+# MITOGEN=1: quicker runs, see docs/bench. The first play, which goes without it, learns the host's key.
 ifdef MITOGEN
 export ANSIBLE_STRATEGY := mitogen_linear
 export ANSIBLE_STRATEGY_PLUGINS = $(dir $(shell .venv/bin/python -c 'import ansible_mitogen; print(ansible_mitogen.__file__)'))plugins/strategy

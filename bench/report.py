@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape
 
 ROOT = Path(__file__).resolve().parents[1]
 STACKS = ['article', 'flaskrandom']
+BUILDERS = [*STACKS, 'mitogen']
 READMES = [ROOT / 'README.md', ROOT / 'README.zh-CN.md']
 MARKS = '<!-- written by make bench -->\n', '<!-- end of make bench -->\n'
 CHINESE = {
@@ -175,14 +176,11 @@ def headline(figures: dict, words: dict[str, str]) -> str:
     for size in figures['generator']['sizes']:
         what = f'{say("generator")}, {size["length"]} × {size["strings"]}: µs'
         rows.append(line(what, *(size[stack] for stack in STACKS)))
-    rows.append(line(f'{say("first run")}: s', *(figures['first'][stack] for stack in STACKS)))
-    nothing = of(figures['hosts'][0]['runs'], 'wall')
-    for what, seconds in [
-        (say('nothing to change'), nothing),
-        (f'{say("nothing to change")}, {say("with mitogen")}', of(figures['runs']['mitogen'], 'wall')),
-        (say('new code'), of(figures['runs']['deploy'], 'wall')),
-    ]:
-        rows.append([f'{what}: s', '', short(median(seconds)), ''])
+    for way, how in ('flaskrandom', ''), ('mitogen', f', {say("with mitogen")}'):
+        rows.append(line(f'{say("first run")}{how}: s', figures['first']['article'], figures['first'][way]))
+    for what, runs in (say('nothing to change'), figures['hosts'][0]), (say('new code'), figures['deploys']):
+        for way, how in ('runs', ''), ('mitogen', f', {say("with mitogen")}'):
+            rows.append([f'{what}{how}: s', '', short(median(of(runs[way], 'wall'))), ''])
     return table([say('measured'), say("the article's stack"), say('this host'), say('ratio')], rows)
 
 
@@ -207,18 +205,29 @@ def page(figures: dict) -> str:
         ]
         for size in figures['generator']['sizes']
     ]
-    first, one = figures['first'], figures['hosts'][0]['runs']
+    ways = {'runs': '', 'mitogen': ', with mitogen'}
+    first, one = figures['first'], figures['hosts'][0]
     runs = [
         ["first run: the article's steps in a shell script", spread(first['article']), '', ''],
-        ['first run: the playbook', spread(first['flaskrandom']), '', ratio(first['flaskrandom'], first['article'])],
-        ['nothing to change', spread(of(one, 'wall')), spread(of(one, 'cpu')), ''],
         *(
-            [name, spread(of(figures['runs'][key], 'wall')), spread(of(figures['runs'][key], 'cpu')), '']
-            for name, key in (('nothing to change, with mitogen', 'mitogen'), ('new code', 'deploy'))
+            [f'first run: the playbook{how}', spread(first[builder]), '', ratio(first[builder], first['article'])]
+            for builder, how in zip(BUILDERS[1:], ways.values(), strict=True)
+        ),
+        *(
+            [f'{what}{how}', spread(of(rows[way], 'wall')), spread(of(rows[way], 'cpu')), '']
+            for what, rows in (('nothing to change', one), ('new code', figures['deploys']))
+            for way, how in ways.items()
         ),
     ]
     hosts = [
-        [str(row['hosts']), spread(of(row['runs'], 'wall')), spread(of(row['runs'], 'cpu')), ratio(of(row['runs'], 'cpu'), of(one, 'cpu'))]
+        [
+            str(row['hosts']),
+            *(
+                cell
+                for way in ways
+                for cell in (spread(of(row[way], 'wall')), spread(of(row[way], 'cpu')), ratio(of(row[way], 'cpu'), of(one[way], 'cpu')))
+            ),
+        ]
         for row in figures['hosts']
     ]
     names = list(figures['versions']['article'])
@@ -232,7 +241,11 @@ def page(figures: dict) -> str:
         python=figures['generator']['python'],
         generator=table(['characters × strings', "the article's, µs", "this host's, µs", 'times as fast'], generator),
         runs=table(['run', 'seconds', "controller's CPU seconds", 'ratio'], runs),
-        hosts=table(['hosts', 'seconds', "controller's CPU seconds", 'of those for one host'], hosts),
+        hosts=table(
+            ['hosts', 'seconds', "controller's CPU seconds", 'of those for one host', 'seconds, with mitogen',
+             "controller's CPU seconds", 'of those for one host'],
+            hosts,
+        ),
         machine=''.join(f'- {name}: {value}\n' for name, value in figures['machine'].items()),
         versions=table(['', *names], [[stack, *(figures['versions'][key][name] for name in names)]
                                       for stack, key in (("the article's stack", 'article'), ('this host', 'flaskrandom'))]),
