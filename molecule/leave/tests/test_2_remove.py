@@ -9,7 +9,6 @@ from conftest import FACTS, listing, play
 # What differs from before, and why.
 EXPLAINED = {
     r'/srv/flaskrandom(/shared(/instance)?)?$': "the app's data, which nobody asked to remove",
-    r'/(root|home/ubuntu)/\.ansible(/|$)': "Ansible's own folder for its temporary files",
     r'/var/(cache|lib)/apt/': "apt's lists and downloads",
     r'/var/lib/dpkg/': "dpkg's own record",
     r'/var/lib/ucf/': "the record of files that packages configure, with its older versions",
