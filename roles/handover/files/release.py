@@ -5,6 +5,7 @@
     NAME-release rollback                                  let the release serve that served before
     NAME-release list                                      show the releases
     NAME-release run COMMAND [ARGUMENT ...]                run a command as the app, in the serving release
+    NAME-release serve ID                                  be the gunicorn of the release ID; for its service
 
 A hand-over never edits what serves. The release starts beside it, as NAME-next@ID.service on a socket of its own. Once
 it has proved healthy, nginx's link live.sock moves to it; the program under supervisor restarts with the new release,
@@ -126,6 +127,15 @@ def remove(path):
         shutil.rmtree(str(path))
     else:
         path.unlink()
+
+
+def become(user):
+    """Gives up root's rights for those of an account."""
+    account = pwd.getpwnam(user)
+    os.initgroups(user, account.pw_gid)
+    os.setgid(account.pw_gid)
+    os.setuid(account.pw_uid)
+    os.umask(0o022)
 
 
 class Program:
@@ -469,18 +479,27 @@ class Host:
             options: further ones of subprocess.run.
         """
         settings = self.settings(release)
-        account = pwd.getpwnam(settings['user'])
         folder = self.folder(release)
-
-        def become():
-            os.initgroups(account.pw_name, account.pw_gid)
-            os.setgid(account.pw_gid)
-            os.setuid(account.pw_uid)
-            os.umask(0o022)
-
         return subprocess.run(
-            command, cwd=str(folder), env=self.environment(settings, folder), preexec_fn=become, universal_newlines=True, **options
+            command,
+            cwd=str(folder),
+            env=self.environment(settings, folder),
+            preexec_fn=lambda: become(settings['user']),
+            universal_newlines=True,
+            **options
         )
+
+    def serve(self, release):
+        """Becomes the gunicorn of a release beside the program.
+
+        Its service has no User=, with which systemd 257 starts nothing that has filters of system calls, in a container
+        without CAP_SYS_ADMIN.
+        """
+        folder = self.folder(release)
+        become(self.settings(release)['user'])
+        os.chdir(str(folder))
+        gunicorn = str(folder / 'bin/gunicorn')
+        os.execv(gunicorn, [gunicorn, '-c', '.gunicorn.py', '-b', 'unix:{}/next.sock'.format(self.run)])
 
     def prepare(self, release):
         """Runs the release's commands: some once on a host, the others once for a release."""
@@ -753,7 +772,7 @@ def reported(work):
 def main():
     name = os.path.basename(sys.argv[0])[: -len('-release')]
     parser = argparse.ArgumentParser(description=__doc__.replace('NAME', name), formatter_class=argparse.RawDescriptionHelpFormatter)
-    verbs = parser.add_subparsers(dest='verb', metavar='activate | rollback | list | run')
+    verbs = parser.add_subparsers(dest='verb', metavar='activate | rollback | list | run | serve')
     verbs.required = True
     activate = verbs.add_parser('activate')
     activate.add_argument('release')
@@ -763,6 +782,7 @@ def main():
     verbs.add_parser('list')
     run = verbs.add_parser('run')
     run.add_argument('command', nargs=argparse.REMAINDER)
+    verbs.add_parser('serve').add_argument('release')
     arguments = parser.parse_args()
     if arguments.verb == 'run' and not arguments.command:
         parser.error('run needs a command')
@@ -776,6 +796,8 @@ def main():
             return host.show()
         if arguments.verb == 'run':
             return host.as_app(host.belongs(), arguments.command).returncode
+        if arguments.verb == 'serve':
+            return host.serve(arguments.release)
         if arguments.verb == 'activate' and arguments.check:
             try:
                 unrest = host.unrest(arguments.release)
