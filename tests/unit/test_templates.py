@@ -204,7 +204,6 @@ def test_the_program_of_the_default_host():
 def test_the_service_beside():
     service = render('handover/next.service.j2', **OTHER)
     assert 'ExecStart=/usr/local/sbin/shop-release serve %i\n' in service
-    assert 'ExecStart=/srv/shop/releases/%i/bin/gunicorn -c .gunicorn.py -b unix:/run/shop/next.sock\n' in service
     assert 'TimeoutStopSec=95\n' in service
     assert '[Install]' not in service
 
