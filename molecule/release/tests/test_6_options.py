@@ -24,7 +24,8 @@ def app(machine):
 
 @pytest.fixture(scope='module')
 def tuned(machine, app):
-    """The machine with both options; returns the figures of the load that went on meanwhile."""
+    """The machine with both options; returns the figures of the load that went on while they came."""
+    machine.deploy(app)
     with machine.load('a cache and more workers') as result:
         machine.deploy(app, nginx_cache_seconds=60, flask_app_workers='auto')
     return result
