@@ -14,6 +14,7 @@ from xml.sax.saxutils import escape
 ROOT = Path(__file__).resolve().parents[1]
 STACKS = ['article', 'flaskrandom']
 BUILDERS = [*STACKS, 'mitogen']
+WAYS = {'runs': '', 'mitogen': 'with mitogen'}  # of running the playbook; not every host takes mitogen
 READMES = [ROOT / 'README.md', ROOT / 'README.zh-CN.md']
 MARKS = '<!-- written by make bench -->\n', '<!-- end of make bench -->\n'
 CHINESE = {
@@ -105,8 +106,13 @@ def of(rows: list[dict], name: str) -> list[float]:
 
 
 def ratio(these: list[float], those: list[float]) -> str:
-    """The median of these as a multiple of the median of those."""
-    return f'{median(these) / median(those):.2f}'
+    """The median of these as a multiple of the median of those; short rounds may have none."""
+    return f'{median(these) / median(those):.2f}' if median(those) else ''
+
+
+def both(what: str, how: str) -> str:
+    """What was measured, and in which way if there is something to say of that."""
+    return f'{what}, {how}' if how else what
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -176,11 +182,12 @@ def headline(figures: dict, words: dict[str, str]) -> str:
     for size in figures['generator']['sizes']:
         what = f'{say("generator")}, {size["length"]} × {size["strings"]}: µs'
         rows.append(line(what, *(size[stack] for stack in STACKS)))
-    for way, how in ('flaskrandom', ''), ('mitogen', f', {say("with mitogen")}'):
-        rows.append(line(f'{say("first run")}{how}: s', figures['first']['article'], figures['first'][way]))
+    first = figures['first']
+    for builder, how in zip(BUILDERS[1:], WAYS.values(), strict=True):
+        if builder in first:
+            rows.append(line(f'{both(say("first run"), say(how))}: s', first['article'], first[builder]))
     for what, runs in (say('nothing to change'), figures['hosts'][0]), (say('new code'), figures['deploys']):
-        for way, how in ('runs', ''), ('mitogen', f', {say("with mitogen")}'):
-            rows.append([f'{what}{how}: s', '', short(median(of(runs[way], 'wall'))), ''])
+        rows += [[f'{both(what, say(WAYS[way]))}: s', '', short(median(of(runs[way], 'wall'))), ''] for way in WAYS if way in runs]
     return table([say('measured'), say("the article's stack"), say('this host'), say('ratio')], rows)
 
 
@@ -205,18 +212,19 @@ def page(figures: dict) -> str:
         ]
         for size in figures['generator']['sizes']
     ]
-    ways = {'runs': '', 'mitogen': ', with mitogen'}
     first, one = figures['first'], figures['hosts'][0]
+    ways = [way for way in WAYS if way in one]
     runs = [
         ["first run: the article's steps in a shell script", spread(first['article']), '', ''],
         *(
-            [f'first run: the playbook{how}', spread(first[builder]), '', ratio(first[builder], first['article'])]
-            for builder, how in zip(BUILDERS[1:], ways.values(), strict=True)
+            [both('first run: the playbook', how), spread(first[builder]), '', ratio(first[builder], first['article'])]
+            for builder, how in zip(BUILDERS[1:], WAYS.values(), strict=True)
+            if builder in first
         ),
         *(
-            [f'{what}{how}', spread(of(rows[way], 'wall')), spread(of(rows[way], 'cpu')), '']
+            [both(what, WAYS[way]), spread(of(rows[way], 'wall')), spread(of(rows[way], 'cpu')), '']
             for what, rows in (('nothing to change', one), ('new code', figures['deploys']))
-            for way, how in ways.items()
+            for way in ways
         ),
     ]
     hosts = [
@@ -242,8 +250,8 @@ def page(figures: dict) -> str:
         generator=table(['characters × strings', "the article's, µs", "this host's, µs", 'times as fast'], generator),
         runs=table(['run', 'seconds', "controller's CPU seconds", 'ratio'], runs),
         hosts=table(
-            ['hosts', 'seconds', "controller's CPU seconds", 'of those for one host', 'seconds, with mitogen',
-             "controller's CPU seconds", 'of those for one host'],
+            ['hosts', *(title for way in ways for title in
+                        (both('seconds', WAYS[way]), "controller's CPU seconds", 'of those for one host'))],
             hosts,
         ),
         machine=''.join(f'- {name}: {value}\n' for name, value in figures['machine'].items()),
