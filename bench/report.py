@@ -13,8 +13,7 @@ from xml.sax.saxutils import escape
 
 ROOT = Path(__file__).resolve().parents[1]
 STACKS = ['article', 'flaskrandom']
-BUILDERS = [*STACKS, 'mitogen']
-WAYS = {'runs': '', 'mitogen': 'with mitogen'}  # of running the playbook; not every host takes mitogen
+WAYS = {'flaskrandom': '', 'mitogen': 'with mitogen'}  # of running the playbook; not every host takes mitogen
 READMES = [ROOT / 'README.md', ROOT / 'README.zh-CN.md']
 MARKS = '<!-- written by make bench -->\n', '<!-- end of make bench -->\n'
 CHINESE = {
@@ -156,7 +155,7 @@ def plots(figures: dict) -> dict[str, str]:
     def compare(name: str) -> list[tuple[str, list[float]]]:
         return [(f'{row["request"]}, {row["connections"]}', [median(of(row[stack], name)) for stack in STACKS]) for row in loads]
 
-    fleets = [(f'{row["hosts"]} hosts', [median(of(row['runs'], name)) for name in ('wall', 'cpu')]) for row in figures['hosts']]
+    fleets = [(f'{row["hosts"]} hosts', [median(of(row['flaskrandom'], name)) for name in ('wall', 'cpu')]) for row in figures['hosts']]
     return {
         'requests.svg': bars('Requests a second (more is better), by request and connections', stacks, compare('rate'), True),
         'p99.svg': bars('99 % of the answers within … ms (less is better), by request and connections', stacks, compare('p99'), True),
@@ -183,11 +182,10 @@ def headline(figures: dict, words: dict[str, str]) -> str:
         what = f'{say("generator")}, {size["length"]} × {size["strings"]}: µs'
         rows.append(line(what, *(size[stack] for stack in STACKS)))
     first = figures['first']
-    for builder, how in zip(BUILDERS[1:], WAYS.values(), strict=True):
-        if builder in first:
-            rows.append(line(f'{both(say("first run"), say(how))}: s', first['article'], first[builder]))
+    ways = [way for way in WAYS if way in first]
+    rows += [line(f'{both(say("first run"), say(WAYS[way]))}: s', first['article'], first[way]) for way in ways]
     for what, runs in (say('nothing to change'), figures['hosts'][0]), (say('new code'), figures['deploys']):
-        rows += [[f'{both(what, say(WAYS[way]))}: s', '', short(median(of(runs[way], 'wall'))), ''] for way in WAYS if way in runs]
+        rows += [[f'{both(what, say(WAYS[way]))}: s', '', short(median(of(runs[way], 'wall'))), ''] for way in ways]
     return table([say('measured'), say("the article's stack"), say('this host'), say('ratio')], rows)
 
 
@@ -213,13 +211,12 @@ def page(figures: dict) -> str:
         for size in figures['generator']['sizes']
     ]
     first, one = figures['first'], figures['hosts'][0]
-    ways = [way for way in WAYS if way in one]
+    ways = [way for way in WAYS if way in first]
     runs = [
         ["first run: the article's steps in a shell script", spread(first['article']), '', ''],
         *(
-            [both('first run: the playbook', how), spread(first[builder]), '', ratio(first[builder], first['article'])]
-            for builder, how in zip(BUILDERS[1:], WAYS.values(), strict=True)
-            if builder in first
+            [both('first run: the playbook', WAYS[way]), spread(first[way]), '', ratio(first[way], first['article'])]
+            for way in ways
         ),
         *(
             [both(what, WAYS[way]), spread(of(rows[way], 'wall')), spread(of(rows[way], 'cpu')), '']
