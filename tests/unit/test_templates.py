@@ -92,7 +92,7 @@ def test_nginx_upstreams_have_no_keepalive_limits(host):
 def test_the_site_goes_to_the_apps_sockets():
     site = render('nginx/site.conf.j2')
     assert 'server unix:/run/flaskrandom/live.sock max_fails=0;' in site
-    assert 'server unix:/run/flaskrandom/flaskrandom.sock backup max_fails=0;' in site
+    assert 'server unix:/run/flaskrandom/app/flaskrandom.sock backup max_fails=0;' in site
     assert re.search(r'listen 80 default_server', site) and re.search(r'listen \[::\]:80 default_server', site)
     assert re.search(r'listen 127\.0\.0\.1:5000', site)
 
@@ -197,7 +197,7 @@ def test_supervisor_waits_longer_than_gunicorn(host):
 
 def test_the_program_of_the_default_host():
     found = program(render('supervisor/program.conf.j2'))
-    assert found['command'].endswith('-c .gunicorn.py -b unix:/run/flaskrandom/flaskrandom.sock')
+    assert found['command'].endswith('-c .gunicorn.py -b unix:/run/flaskrandom/app/flaskrandom.sock')
     assert found['user'] == 'flaskrandom'
 
 
@@ -210,7 +210,7 @@ def test_the_service_beside():
 
 def test_the_sockets_folder():
     assert 'd /run/flaskrandom 0750 flaskrandom www-data\n' in render('handover/tmpfiles.conf.j2')
-    assert 'L /run/flaskrandom/live.sock - - - - flaskrandom.sock\n' in render('handover/tmpfiles.conf.j2')
+    assert 'L /run/flaskrandom/live.sock - - - - app/flaskrandom.sock\n' in render('handover/tmpfiles.conf.j2')
     assert 'live.sock' not in render('handover/tmpfiles.conf.j2', **ARTICLE)
 
 

@@ -108,7 +108,7 @@ def test_a_dead_app_is_an_error_in_its_shape_too(host, ask):
 
 def test_512_connections_at_once_are_served(host):
     # 128 before the run; a socket keeps the limit that it was opened with
-    assert host.check_output('ss --listening --no-header --unix src /run/flaskrandom/flaskrandom.sock').split()[3] == '2048'
+    assert host.check_output('ss --listening --no-header --unix src /run/flaskrandom/app/flaskrandom.sock').split()[3] == '2048'
     connections = [socket.create_connection(('127.0.0.1', int(FACTS['http_port'])), timeout=30) for _ in range(512)]
     for connection in connections:
         connection.sendall(get(b'/'))
