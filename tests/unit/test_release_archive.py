@@ -29,11 +29,11 @@ def app(tmp_path):
 
 
 def names(plugin, app, exclude=(), replaced=()):
-    return [str(path) for path in plugin.source_files(app, list(exclude), set(replaced))]
+    return [str(path) for path in plugin.source_files(app, list(exclude), set(replaced))[0]]
 
 
 def packed(plugin, app, contents=None, links=None):
-    return plugin.pack(app, plugin.source_files(app, [], set()), contents or {}, links or {})
+    return plugin.pack(app, plugin.source_files(app, [], set())[0], contents or {}, links or {})
 
 
 def test_a_shared_folder_hides_no_other_of_its_name(plugin, app):
