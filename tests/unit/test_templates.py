@@ -237,7 +237,7 @@ def test_supervisor_waits_longer_than_gunicorn(host):
 
 def test_the_program_of_the_default_host():
     found = program(render('supervisor/program.conf.j2'))
-    assert found['command'].endswith('-c .gunicorn.py -b unix:/run/flaskrandom/flaskrandom.sock')
+    assert found['command'].endswith('-c .gunicorn.py -b unix:/run/flaskrandom/app/flaskrandom.sock')
     assert found['user'] == 'flaskrandom'
 
 
@@ -250,7 +250,7 @@ def test_the_service_beside():
 
 def test_the_sockets_folder():
     assert 'd /run/flaskrandom 0750 flaskrandom www-data\n' in render('handover/tmpfiles.conf.j2')
-    assert 'L /run/flaskrandom/live.sock - - - - flaskrandom.sock\n' in render('handover/tmpfiles.conf.j2')
+    assert 'L /run/flaskrandom/live.sock - - - - app/flaskrandom.sock\n' in render('handover/tmpfiles.conf.j2')
     assert 'live.sock' not in render('handover/tmpfiles.conf.j2', **ARTICLE)
 
 

@@ -52,7 +52,7 @@ def test_the_controller_is_killed_at_ten_moments(machine, root, figures):
     assert set(result['releases']) <= known
 
 
-@pytest.mark.parametrize('release, socket', [('cut-short-before', 'flaskrandom.sock'), ('cut-short-after', 'next.sock')])
+@pytest.mark.parametrize('release, socket', [('cut-short-before', 'app/flaskrandom.sock'), ('cut-short-after', 'app/next.sock')])
 def test_the_hand_over_itself_is_killed(machine, root, release, socket):
     """`socket` has the traffic when it is killed."""
     app = machine.app(release)
@@ -136,7 +136,7 @@ def test_something_breaks_in_mid_hand_over(machine, root, what, command):
     app = machine.app('broken-by-' + what.replace(' ', '-'))
     with machine.load(f'{what} killed or restarted in mid-hand-over') as result:
         run = machine.start_deploy(app)
-        wait_until(lambda: root('readlink /run/flaskrandom/live.sock') == 'next.sock', 150)
+        wait_until(lambda: root('readlink /run/flaskrandom/live.sock') == 'app/next.sock', 150)
         root(command)
         run.wait()
     # the requests in flight
