@@ -25,7 +25,8 @@ def source_files(source: Path, exclude: list[str], replaced: set[str]) -> tuple[
 
     Args:
         source: the app's folder.
-        exclude: shell patterns, each matched against a file's or folder's own name and its path below `source`.
+        exclude: shell patterns, each matched against a file's or folder's own name and its path below `source`; one that
+            begins with `/` against the path only.
         replaced: paths below `source` that something else stands for on the host.
 
     Returns:
@@ -40,7 +41,7 @@ def source_files(source: Path, exclude: list[str], replaced: set[str]) -> tuple[
     def excluded(path: Path) -> bool:
         if str(path) in replaced:
             return True
-        if any(fnmatch.fnmatch(path.name, pattern) or fnmatch.fnmatch(str(path), pattern) for pattern in exclude):
+        if any(fnmatch.fnmatch(path.name, pattern) or fnmatch.fnmatch(str(path), pattern.lstrip('/')) for pattern in exclude):
             left_out.append(path)
             return True
         return False
