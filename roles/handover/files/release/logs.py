@@ -8,7 +8,7 @@ import subprocess
 LINES = 120
 LINE_LENGTH = 2000
 BYTES = 1 << 18  # of a log that are looked at
-ESCAPES = re.compile(r'\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])')
+ESCAPES = re.compile(r'\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[@-Z\\^_])')
 CONTROLS = re.compile(r'[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]')
 # how gunicorn begins its lines: time, process id, level
 PREFIX = re.compile(r'^\[[^\]]*\] \[\d+\] \[[A-Z]+\] ?')
