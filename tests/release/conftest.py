@@ -28,8 +28,8 @@ def quick(monkeypatch):
     """Waits are short, and this account does what others do on a host."""
     for module in (commands, health, supervisor, systemd, traffic):
         monkeypatch.setattr(module, 'PAUSE', 0.01)
+    monkeypatch.setattr(health, 'MARGIN', 0.1)
     monkeypatch.setattr(health, 'NGINX_USER', '')
-    monkeypatch.setattr(systemd, 'GONE', systemd.GONE)
     if not ROOT:
         monkeypatch.setattr(commands, 'become', lambda user: None)
 
