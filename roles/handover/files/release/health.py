@@ -13,6 +13,7 @@ from .errors import Unhealthy
 from .system import children, start_ticks
 
 PAUSE = 0.1  # seconds between two looks at a starting release
+MARGIN = 0.5  # seconds beyond a request's own limit, which says more
 BODY_LIMIT = 1 << 20  # bytes of an answer in which the health text is looked for
 NGINX_USER = 'www-data'  # whoever asks sees no more sockets than nginx does
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -90,7 +91,7 @@ def ask(config, health, bind, timeout):
 
 def ask_as_nginx(config, health, bind, timeout):
     """Asks the health path once, as nginx's account, and never for longer than `timeout` seconds; see ask."""
-    text = call_as(NGINX_USER, lambda: json.dumps(ask(config, health, bind, timeout)), timeout)
+    text = call_as(NGINX_USER, lambda: json.dumps(ask(config, health, bind, timeout)), timeout + MARGIN)
     return json.loads(text) if text else {'problem': 'no whole answer in {:.0f} s'.format(timeout), 'redirected': False}
 
 
