@@ -13,6 +13,8 @@ import xmlrpc.client
 from pathlib import Path
 from xmlrpc.server import SimpleXMLRPCDispatcher, SimpleXMLRPCRequestHandler
 
+from release import system
+
 GUNICORN = '''
 import json, os, signal, socket, sys, time
 release, bind = json.load(open('.release.json', encoding='utf-8')), sys.argv[1]
@@ -153,6 +155,11 @@ def wait_for(holds, seconds=5):
             return found
         assert time.monotonic() < deadline, 'not in {} s'.format(seconds)
         time.sleep(0.01)
+
+
+def has_ended(pid):
+    """Whether a process runs no more, also where nobody has asked for its end yet."""
+    return system.stat_fields(pid)[:1] in ([], [b'Z'])
 
 
 def end_process(pid, command):

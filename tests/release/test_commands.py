@@ -15,7 +15,7 @@ from release import commands
 from release.errors import Failure, Unhealthy
 from release.history import History
 from release.releases import Releases
-from standins import wait_for
+from standins import has_ended, wait_for
 
 
 @pytest.fixture
@@ -117,8 +117,7 @@ def test_a_daemon_that_is_left_behind(run, folder, status):
 def test_children_go_with_one_that_takes_too_long(run, folder):
     (folder / 'daemon').write_text(DAEMON)
     assert 'has not ended' in run('{} -S -E {}/daemon {}/pid; sleep 60'.format(sys.executable, folder, folder), timeout=0.5)
-    daemon = Path('/proc', (folder / 'pid').read_text(), 'fd/1')
-    assert wait_for(lambda: not daemon.exists())
+    assert wait_for(lambda: has_ended((folder / 'pid').read_text()))
 
 
 # -- what it runs with

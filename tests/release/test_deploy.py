@@ -4,7 +4,6 @@ import json
 import os
 import socket
 import subprocess
-from pathlib import Path
 
 import pytest
 from release import deploy as deploy_module
@@ -14,7 +13,7 @@ from release.errors import Failure
 from release.history import History
 from release.supervisor import Program
 from release.traffic import CANDIDATE, Traffic
-from standins import wait_for
+from standins import has_ended, wait_for
 
 SHORT = {'path': '/', 'status': 200, 'text': 'well', 'timeout': 0.3}
 
@@ -246,8 +245,7 @@ def test_a_candidate_that_ends_before_the_program_restarts(first, monkeypatch):
         real(traffic, target)
         if target == CANDIDATE:
             subprocess.call(['systemctl', 'kill', 'shop-next@b.service'])
-            unit = first.services.unit('b')
-            wait_for(lambda: not Path('/proc', (unit / 'pid').read_text().strip(), 'fd/0').exists())
+            wait_for(lambda: has_ended((first.services.unit('b') / 'pid').read_text().strip()))
 
     monkeypatch.setattr(Traffic, 'switch', switch)
     text = failure(first, 'b')
