@@ -156,14 +156,10 @@ def main():
     found = entries(root)
     noted = noted_in(root)
     if not module.params['write']:
-<<<<<<< HEAD
-        differences = ['{}: is missing'.format(NAME)] if noted is None else compare(noted, found)
+        differences = compare(noted, found) if noted else ['{}: {}'.format(NAME, 'is missing' if noted is None else 'cannot be read')]
         current = module.params['unless_current']
         if current and not differences and os.path.realpath(current) != root and not module.check_mode:
-            os.utime(manifest)
-=======
-        differences = compare(noted, found) if noted else ['{}: {}'.format(NAME, 'is missing' if noted is None else 'cannot be read')]
->>>>>>> venv
+            os.utime(os.path.join(root, NAME))
         module.exit_json(changed=False, exists=True, complete=not differences, differences=differences)
     if noted != found and not module.check_mode:
         write(root, found)
