@@ -15,7 +15,6 @@ from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-
 # left out without a word: nobody misses them on a host
 CACHES = {'.git', '.hg', '.svn', '__pycache__', '.pytest_cache', '.mypy_cache', '.ruff_cache', '.DS_Store'}
 
