@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""judge.py snapshot | compare | restore | leaks TOKEN | witnesses: what an act has done to the host. Runs on Python 3.6.
+"""judge.py snapshot | harm TOKEN | restore: what an act has done to the host. Runs on Python 3.6.
 
-`snapshot` notes owner, mode and content of all that no app may change; `compare` prints what differs from it;
-`restore` gives paths their owners and modes back.
+`snapshot` notes owner, mode and content of all that no app may change; `harm` prints what differs from it, and
+what else an act did that no app may; `restore` gives paths their owners and modes back.
 """
 
 import contextlib
@@ -10,9 +10,11 @@ import hashlib
 import json
 import os
 import pwd
+import re
 import stat
 import subprocess
 import sys
+import time
 
 BEFORE = '/opt/hostile/before.json'
 TREES = ['/etc', '/usr/local', '/root', '/run', '/var/lib', '/srv', '/opt/hostile']
@@ -100,30 +102,38 @@ def leaks(token):
 
 
 def witnesses():
-    """What code that acts had planted notes of itself: the accounts that it ran as, and what it was allowed to do."""
+    """What code that acts had planted was able to do: run as root, or what no app may."""
     folder = '/var/tmp/witness'
     for name in os.listdir(folder):
         with open(os.path.join(folder, name)) as file:
-            yield file.read().strip()
+            yield from (line.strip() for line in file if re.match('0 as|allowed:', line))
+
+
+def traps():
+    """What root did with paths that the app named."""
+    with open('/opt/hostile/guard.log') as log:
+        if '0' in log.read().split():
+            yield 'root connected to a socket that the app had named'
+    # set to days ago before the act, so that the next one who reads the file changes it, on any file system
+    if os.stat('/root/secret').st_atime > time.time() - 86400:
+        yield 'root read a file that the app had named'
 
 
 def main(verb, *arguments):
     if verb == 'snapshot':
         with open(BEFORE, 'w') as file:
             json.dump(found(), file)
-    elif verb == 'compare':
+    elif verb == 'harm':
         for path, before, now in differences():
             print('{!r}: {} -> {}'.format(path, before, now))
+        for text in list(leaks(*arguments)) + list(witnesses()) + list(traps()):
+            print(text)
     elif verb == 'restore':
         for path, before, now in differences():
             if before and now:
                 os.lchown(path, before[0], before[1])
                 if not stat.S_ISLNK(now[2]):
                     os.chmod(path, stat.S_IMODE(before[2]))
-    elif verb == 'leaks':
-        print('\n'.join(leaks(*arguments)))
-    elif verb == 'witnesses':
-        print('\n'.join(witnesses()))
 
 
 if __name__ == '__main__':

@@ -95,7 +95,7 @@ TOOL = {
     ),
     'sockets-are-fifos': Act(before=SOCKETS % 'os.mkfifo', failure='next.sock|not a socket', may='either', harms_itself=True, short=True),
     'sockets-are-links-to-nothing': Act(
-        before=SOCKETS % "link('/nonexistent/socket')", failure='socket|answer', may='either', harms_itself=True
+        before=SOCKETS % "link('/nonexistent/socket')", failure='next.sock|answer|gunicorn ended', may='either', harms_itself=True
     ),
     # root must not talk to a socket that the app names
     'sockets-lead-to-one-of-root': Act(
@@ -167,6 +167,7 @@ TOOL = {
         may='fail',
     ),
     'command-leaves-a-daemon': Act(settings={'commands': ["setsid sh -c 'trap \"\" TERM HUP; sleep 90' & echo begun"]}),
+    'command-never-ends': Act(settings={'commands': ["trap '' TERM; while :; do sleep 1; done"]}, failure='not ended', may='fail'),
     # -- answers of its health check
     'health-never-ends': Act(
         code=health("return flask.Response(b'x' * 65536 for _ in iter(int, 1))"), failure='answer|time|long|large', may='fail'
@@ -184,6 +185,11 @@ TOOL = {
         ),
         failure='answer|worker|header|status',
         may='either',
+    ),
+    'health-is-not-http': Act(
+        code=health("flask.request.environ['gunicorn.socket'].sendall(b'\\x1b[31m\\x00 \\xff\\r\\n\\r\\n')\nos._exit(0)"),
+        failure='answer|worker',
+        may='fail',
     ),
     'health-is-endless-headers': Act(
         code=health(
@@ -246,7 +252,8 @@ TOOL = {
             secrets = ROOT + '/secrets'
             files = [f'{mine}/app.py', f'{mine}/.release.json', f'{mine}/bin/gunicorn', f'{mine}/lib', ROOT + '/history.json',
                      '/usr/local/sbin/flaskrandom-release', '/etc/supervisor/conf.d/flaskrandom.conf', '/etc/passwd']
-            files += glob.glob('/etc/tmpfiles.d/*') + [path for path in glob.glob('/etc/systemd/system/*') if os.path.isfile(path)] + glob.glob('/etc/flask-host/*')
+            for folder in ('tmpfiles.d', 'systemd/system', 'flask-host'):
+                files += [path for path in glob.glob(f'/etc/{folder}/*') if os.path.realpath(path) != '/dev/null']
             for path in files:
                 allowed('write ' + path, lambda: os.close(os.open(path, os.O_WRONLY | os.O_APPEND)))
                 allowed('remove ' + path, lambda: os.rename(path, path + '.x') or os.rename(path + '.x', path))
@@ -353,7 +360,6 @@ PLAYBOOK = {
             **{f'{name}.py': MODULE.format(name=name) for name in MODULES},
             '.env': 'PYTHONPATH=.\n',
             '.flaskenv': 'PYTHONPATH=.\n',
-            'pyvenv.cfg': 'home = .\n',
         },
         variables={'flask_app_environment': {'PYTHONPATH': '.'}, 'flask_app_release_commands': ['python -m compileall -q app.py']},
         tried=True,

@@ -25,7 +25,7 @@ SCENARIO = CHECKOUT / 'molecule/hostile_app'
 PRELUDE = (SCENARIO / 'host/prelude.py').read_text()
 SHORT = os.environ.get('HOSTILE') == 'short'
 # A hand-over waits for: the candidate, requests at two sockets, the program's stop and start, and its way back.
-LIMIT = 75
+LIMIT = 90
 PLAYBOOK_LIMIT = 150
 
 pytest_plugins = ['pytest_load']
@@ -136,7 +136,7 @@ END
 
     def playbook(self, name, files, variables, package):
         """Runs the playbook with the app and further files in its folder."""
-        app = self.folder / name
+        app = self.folder / name / 'app'
         shutil.copytree(SCENARIO / 'app', app)
         lock = (CHECKOUT / 'molecule/release/app/requirements.txt').read_text()
         (app / 'requirements.txt').write_text(lock + self.package(package))
@@ -195,26 +195,20 @@ END
         for name in ('judge.py', 'guard.py'):
             self.write('/opt/hostile/' + name, (SCENARIO / 'host' / name).read_text())
         self.write('/root/secret', self.token, mode='0600')
-        self.root('systemd-run --unit=guard python3 -I /opt/hostile/guard.py')
+        self.root('systemctl stop guard 2>/dev/null; systemd-run --unit=guard python3 -I /opt/hostile/guard.py')
 
     def begin(self):
         """Notes what must stay as it is."""
         self.root(
             'rm -rf /var/tmp/witness /opt/hostile/guard.log; mkdir -m 1777 /var/tmp/witness; touch /opt/hostile/guard.log;'
-            # the next one who reads it changes this time, also where a file system notes it once a day only
+            # judge.py sees by it who reads the file
             'touch -a -d "3 days ago" /root/secret'
         )
         self.judge('snapshot')
 
     def harm(self, outcome):
         """What an act has done that no app may do; a text each."""
-        found = self.judge('compare').splitlines()
-        found += self.judge('leaks', self.token[:40]).splitlines()
-        found += [line for line in self.judge('witnesses').splitlines() if re.match('0 as|allowed:', line)]
-        if '0' in self.root('cat /opt/hostile/guard.log').splitlines():
-            found.append('root connected to a socket that the app had named')
-        if self.root('stat -c %X /root/secret') > self.root('date -d "2 days ago" +%s'):
-            found.append('root read a file that the app had named')
+        found = self.judge('harm', self.token[:40]).splitlines()
         if self.token[:40] in outcome.output:
             found.append('the output shows the secret')
         if re.search(r'[\x00-\x08\x0b-\x1f\x7f]', outcome.output):
@@ -223,13 +217,13 @@ END
             found.append(f'the output has {len(outcome.output)} characters')
         return found
 
-    def reset(self, release):
-        """Ends all that an act has left, and lets a release serve again."""
+    def reset(self, fallback):
+        """Ends all that an act has left; if the current release does not serve then, another is made the current one."""
         self.root(
-            rf"""
+            r"""
             for process in /proc/[0-9]*; do
               if tr '\0' ' ' 2>/dev/null <"$process/cmdline" | grep -q 'flaskrandom-release \(activate\|rollback\)'; then
-                kill -9 "${{process#/proc/}}"
+                kill -9 "${process#/proc/}"
               fi
             done
             supervisorctl stop flaskrandom
@@ -245,14 +239,15 @@ END
             install -d -o flaskrandom -g flaskrandom -m 0750 /srv/flaskrandom/shared/instance
             systemd-tmpfiles --create /etc/tmpfiles.d/*flaskrandom.conf
             ln -sfn $rest $run/live.sock
-            ln -sfn /srv/flaskrandom/releases/{release} /srv/flaskrandom/current
             truncate -s 0 /var/log/supervisor/flaskrandom.log; rm -f /var/log/supervisor/flaskrandom.log.*
             supervisorctl start flaskrandom
             """,
             fails=True,
         )
         self.judge('restore')
-        assert self.serves(20) == release
+        if self.serves(20) != self.current():
+            self.root(f'ln -sfn /srv/flaskrandom/releases/{fallback} /srv/flaskrandom/current; supervisorctl restart flaskrandom', fails=True)
+            assert self.serves(20) == fallback
 
 
 @pytest.fixture(scope='session')

@@ -27,7 +27,7 @@ def judged(act, outcome, old, victim, limit):
         wrong.append('it succeeded')
     if outcome.status and not re.search(act.failure, outcome.output):
         wrong.append(f"its message does not say '{act.failure}'")
-    if 'Traceback (most recent call last)' in outcome.output and 'release.py' in outcome.output:
+    if re.search(r'File "[^"]*flaskrandom-release', outcome.output):
         wrong.append('the release tool broke off')
     expected = old if outcome.status else outcome.release
     if victim.current() != expected:
@@ -41,7 +41,7 @@ def judged(act, outcome, old, victim, limit):
 @pytest.mark.parametrize('name', chosen(TOOL))
 def test_act_against_the_release_tool(victim, figures, name):
     act = TOOL[name]
-    good = old = victim.current()
+    old = victim.current()
     new = secrets.token_hex(6)
     try:
         if act.serving:
@@ -61,17 +61,13 @@ def test_act_against_the_release_tool(victim, figures, name):
         wrong = judged(act, outcome, old, victim, LIMIT)
         figures.append(f'{name}: {"deployed" if not outcome.status else "failed"} after {outcome.seconds:.1f} s')
         assert not wrong, '\n'.join([*wrong, '', outcome.output[-6000:]])
-        good = victim.current()
         if act.rollback and not outcome.status:
             outcome = victim.tool('rollback', release=old)
             wrong = judged(act, outcome, new, victim, LIMIT)
             figures.append(f'{name}: rolled back after {outcome.seconds:.1f} s')
             assert not wrong, '\n'.join([*wrong, '', outcome.output[-6000:]])
-            good = old
     finally:
-        victim.reset(good)
-    # the act is over: what it broke of its own is whole again with the next deploy
-    assert victim.current() == good
+        victim.reset(old)
 
 
 @pytest.mark.parametrize('name', chosen(PLAYBOOK))
@@ -86,6 +82,5 @@ def test_act_against_the_playbook(victim, figures, name):
         wrong = judged(act, outcome, old, victim, PLAYBOOK_LIMIT)
         figures.append(f'{name}: {"deployed" if not outcome.status else "failed"} after {outcome.seconds:.1f} s')
         assert not wrong, '\n'.join([*wrong, '', outcome.output[-6000:]])
-        old = victim.current()
     finally:
         victim.reset(old)
