@@ -24,6 +24,7 @@ WRONG = {
     'flask_app_user_shell': ['bash', '/bin/ba sh'],
     'flask_app_src': ['/missing', '{{ nowhere }}'],
     'flask_app_bind': ['unix:relative.sock', 'unix:/tmp/x.sock', '5000', '0.0.0.0:80', '0.0.0.0:99999', '127.0.0.1:x', 'example.com:5000'],
+    'flask_app_domains': [['A.example'], ['a b'], ['-a'], [''], ['10.0.0.1'], ['a;b'], ['a.*'], ['*'], 'a.example', [5]],
     'flask_app_workers': [*NUMBERS, -1, 3.5, None, [3], 'Auto', ''],
     'flask_app_run_port': [0, 65536, True],
     'flask_app_graceful_timeout': [0, 'x'],
@@ -57,7 +58,6 @@ WRONG = {
     'firewall_allow': [['99999/tcp'], ['0/tcp'], ['9000:80/tcp'], ['80'], 'http', ['80/tcp;']],
     'nginx_listen_port': [0, 65536, True, 22],
     'nginx_local_port': [80, -1, 65536, True],
-    'nginx_server_name': ['a;b', '', 'a{', 5],
     'nginx_client_max_body_size': ['16 MB', 'big', 16],
     'nginx_trusted_proxies': [['nobody'], '10.0.0.1', ['10.0.0.0/99']],
     'nginx_cache_seconds': [-1, 3601, 'x', True],
@@ -65,7 +65,6 @@ WRONG = {
     'nginx_tls_hsts': [-1, 'x', True],
     'nginx_tls_ciphers': [[], ['a;b'], 'ECDHE'],
     'tls_mode': ['letsencrypt', True],
-    'tls_names': [['A.example'], ['a b'], ['-a'], [''], ['10.0.0.1'], 'a.example'],
     'tls_acme_directory': ['http://a.example', 'a.example', ''],
     'tls_acme_email': ['me', 'a b@c'],
     'tls_acme_ca': ['/missing', str(ROOT / 'ansible.cfg')],
@@ -73,6 +72,8 @@ WRONG = {
     # no such variables, and those that playbook.yml or the roles set
     'flask_app_worker': [3],
     'nginx_prove_path': ['/x'],
+    'nginx_server_name': ['a.example'],
+    'tls_names': [['a.example']],
     'handover_user': ['tfzhang'],
     'nginx_tls_certificate': ['/x'],
     'tls_folder': ['/etc'],
@@ -90,9 +91,10 @@ RIGHT = [
     {'flask_app_workers': '5', 'nginx_listen_port': '8080', 'nginx_local_port': 0, 'handover_drain': '0.5'},
     {'flask_app_environment': {'A': 'x', 'B': 1, 'C': 1.5}, 'flask_app_secrets': {'KEY': 's'},
      'flask_app_shared': ['instance', 'data/files', 'static/v1.0']},
-    {'nginx_trusted_proxies': ['10.0.0.0/8', '2001:db8::1'], 'nginx_server_name': 'example.com *.example.org'},
-    {'tls_mode': 'acme', 'tls_names': ['a.example', 'xn--bcher-kva.example'], 'tls_acme_email': 'me@a.example', 'nginx_tls_hsts': '0'},
-    {'tls_mode': 'selfsigned', 'tls_names': ['*.a.example', 'localhost']},
+    {'nginx_trusted_proxies': ['10.0.0.0/8', '2001:db8::1'], 'flask_app_domains': ['example.com', '*.example.org']},
+    {'tls_mode': 'acme', 'flask_app_domains': ['a.example', 'xn--bcher-kva.example'],
+     'tls_acme_email': 'me@a.example', 'nginx_tls_hsts': '0'},
+    {'tls_mode': 'selfsigned', 'flask_app_domains': ['*.a.example', 'localhost']},
     {'mirrors_apt': ['http://user:p%40ss@mirror.example:8080/{archive}/'], 'mirrors_proxy': 'http://proxy.example:3128',
      'python_venv_indexes': ['https://token@index.example/simple/']},
     {'python_venv_python': 'python3.8', 'flask_app_wsgi': 'app:app', 'flask_app_health_path': '/?a=b'},
@@ -121,17 +123,17 @@ def certificates(folder):
             check=True, capture_output=True,
         )  # fmt: skip
     (folder / 'garbage').write_text('-----BEGIN CERTIFICATE-----\ngarbage\n')
-    right = {'tls_mode': 'files', 'tls_names': ['a.example', 'x.b.example'],
+    right = {'tls_mode': 'files', 'flask_app_domains': ['a.example', 'x.b.example'],
              'tls_certificate': str(folder / 'site.pem'), 'tls_key': str(folder / 'site.key')}  # fmt: skip
     yield '', right
     yield 'tls_key: the key', right | {'tls_key': str(folder / 'other.key')}
     yield 'tls_key: there is no file', right | {'tls_key': str(folder / 'missing')}
     yield 'tls_certificate: there is no file', right | {'tls_certificate': ''}
-    yield 'not for c.example, x.y.b.example', right | {'tls_names': ['a.example', 'c.example', 'x.y.b.example']}
+    yield 'not for c.example, x.y.b.example', right | {'flask_app_domains': ['a.example', 'c.example', 'x.y.b.example']}
     yield 'must have a certificate', right | {'tls_certificate': str(folder / 'garbage')}
-    yield 'tls_names: TLS needs', right | {'tls_names': []}
+    yield 'flask_app_domains must have at least one', right | {'flask_app_domains': []}
     yield "article's plain site", right | {'flask_app_bind': '127.0.0.1:5001'}
-    yield 'gives none for `*`', right | {'tls_mode': 'acme', 'tls_names': ['*.b.example']}
+    yield 'names without `*`', right | {'tls_mode': 'acme', 'flask_app_domains': ['*.b.example']}
 
 
 @pytest.fixture(scope='module')
@@ -189,8 +191,8 @@ def test_folders_that_are_no_app_stop_the_run_before_a_host_is_touched(run, lack
 
 
 @pytest.mark.parametrize('says', ['tls_key: the key', 'tls_key: there is no file', 'tls_certificate: there is no file',
-                                  'not for c.example, x.y.b.example', 'must have a certificate', 'tls_names: TLS needs',
-                                  "article's plain site", 'gives none for `*`'])  # fmt: skip
+                                  'not for c.example, x.y.b.example', 'must have a certificate', 'flask_app_domains must have at least one',
+                                  "article's plain site", 'names without `*`'])  # fmt: skip
 def test_tls_that_cannot_be_stops_the_run_before_a_host_is_touched(run, says):
     results = run(f'tls {says}')
     assert 'Look at the host' not in results

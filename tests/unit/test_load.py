@@ -3,6 +3,7 @@
 import contextlib
 import http.server
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -12,6 +13,12 @@ from pathlib import Path
 import pytest
 
 GENERATOR = Path(__file__).parents[1] / 'load/load.py'
+JUDGED = """
+from pytest_load import judge_times
+def test_times():
+    judge_times({'late': 1}, {'late': %d})
+    assert False, 'judged'
+"""
 
 
 @contextlib.contextmanager
@@ -79,3 +86,14 @@ def test_a_stall_is_slow_requests_not_fewer_of_them():
         status, result = run(port, '--seconds=2')
     assert (status, result['requests']) == (0, 200)
     assert result['max'] > 600 and result['gap'] > 600
+
+
+@pytest.mark.parametrize('late, judged', [(49, True), (50, False)])
+def test_times_on_a_busy_machine_are_reported_as_skipped(tmp_path, late, judged):
+    (tmp_path / 'test_judged.py').write_text(JUDGED % late)
+    command = [sys.executable, '-m', 'pytest', '-p', 'no:cacheprovider', '-p', 'pytest_load', '--rootdir', tmp_path, tmp_path]
+    said = subprocess.run(
+        command, env=os.environ | {'PYTHONPATH': str(GENERATOR.parent)}, cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=False
+    ).stdout
+    assert ('1 failed' in said) is judged
+    assert ('1 skipped' in said and '::test_times: Skipped: all but the times was checked' in said) is not judged

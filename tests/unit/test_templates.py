@@ -14,11 +14,11 @@ ROOT = Path(__file__).parents[2]
 WIRING = yaml.safe_load((ROOT / 'playbook.yml').read_text())[0]['vars']
 ARTICLE = {'flask_app_path': '/home/tfzhang/myflask', 'flask_app_user': 'tfzhang', 'flask_app_bind': '0.0.0.0:5000'}
 OTHER = {'flask_app_name': 'shop', 'flask_app_graceful_timeout': 90, 'nginx_listen_port': 8080, 'nginx_local_port': 0,
-         'nginx_server_name': 'a.example *.b.example', 'nginx_trusted_proxies': ['10.0.0.0/8'], 'nginx_cache_seconds': 5,
+         'flask_app_domains': ['a.example', '*.b.example'], 'nginx_trusted_proxies': ['10.0.0.0/8'], 'nginx_cache_seconds': 5,
          'handover_keep_releases': 2,
          'kernel_settings': {'net.core.somaxconn': 1}}  # fmt: skip
-ACME = {'tls_mode': 'acme', 'tls_names': ['a.example', 'b.example']}
-FILES = {'tls_mode': 'files', 'tls_names': ['*.example'], 'nginx_trusted_proxies': ['10.0.0.0/8'], 'nginx_local_port': 0}
+ACME = {'tls_mode': 'acme', 'flask_app_domains': ['a.example', 'b.example']}
+FILES = {'tls_mode': 'files', 'flask_app_domains': ['*.example'], 'nginx_trusted_proxies': ['10.0.0.0/8'], 'nginx_local_port': 0}
 HOSTS = {'default': {}, 'article': ARTICLE, 'other': OTHER, 'acme': ACME, 'files': FILES}
 
 # Newer than nginx 1.14.0, which says so only on the host.
@@ -44,9 +44,8 @@ NEWER_NGINX = [
 ]
 
 
-def render(template, **values):
-    """Renders a template `role/file` as a host with these variables gets it."""
-    role = ROOT / 'roles' / template.split('/')[0]
+def templar_of(role, **values):
+    """What works out templates of a role's folder with its, the playbook's and these variables."""
     variables = {'ansible_managed': 'Ansible managed', 'playbook_dir': str(ROOT), 'preflight_look': {'stdout': 'ipv6=there'}}
     for path in [*ROOT.glob('roles/*/defaults/main.yml'), *ROOT.glob('roles/*/vars/*.yml'), *ROOT.glob('roles/*/vars/main/*.yml')]:
         variables |= yaml.safe_load(path.read_text())
@@ -56,6 +55,13 @@ def render(template, **values):
     templar = Templar(loader, variables=variables)
     templar.environment.loader.searchpath = [str(role / 'templates')]
     templar.environment.trim_blocks = True
+    return templar
+
+
+def render(template, **values):
+    """Renders a template `role/file` as a host with these variables gets it."""
+    role = ROOT / 'roles' / template.split('/')[0]
+    templar = templar_of(role, **values)
     text = (role / 'templates' / template.split('/')[1]).read_text()
     if 'item' not in values and template == 'supervisor/program.conf.j2':
         return render(template, **values, item=templar.template(WIRING['supervisor_programs'])[0])
@@ -92,7 +98,7 @@ def test_nginx_upstreams_have_no_keepalive_limits(host):
 def test_the_site_goes_to_the_apps_sockets():
     site = render('nginx/site.conf.j2')
     assert 'server unix:/run/flaskrandom/live.sock max_fails=0;' in site
-    assert 'server unix:/run/flaskrandom/flaskrandom.sock backup max_fails=0;' in site
+    assert 'server unix:/run/flaskrandom/app/flaskrandom.sock backup max_fails=0;' in site
     assert re.search(r'listen 80 default_server', site) and re.search(r'listen \[::\]:80 default_server', site)
     assert re.search(r'listen 127\.0\.0\.1:5000', site)
 
@@ -108,6 +114,40 @@ def test_other_ports_and_names():
     assert '127.0.0.1:' not in site
     assert 'server_name a.example *.b.example;' in site
     assert 'set_real_ip_from 10.0.0.0/8;' in site
+
+
+@pytest.mark.parametrize(
+    'values, host, scheme, redirect_ok',
+    [
+        ({}, 'localhost', 'http', True),
+        ({'flask_app_domains': ['*.b.example', 'a.example']}, 'www.b.example', 'http', True),
+        (ACME, 'a.example', 'https', False),
+        ({'nginx_trusted_proxies': ['10.0.0.0/8']}, 'localhost', 'https', False),
+    ],
+)
+def test_health_checks_ask_as_clients_do(values, host, scheme, redirect_ok):
+    found = templar_of(ROOT / 'roles/handover', **values).template('{{ [handover_host, handover_scheme, handover_redirect_ok] }}')
+    assert found == [host, scheme, redirect_ok]
+
+
+@pytest.mark.parametrize(
+    'status, location, healthy',
+    [
+        (301, 'https://a.example', True),
+        (308, 'https://a.example:443/x', True),
+        (302, 'HTTPS://A.example/', True),
+        (302, 'http://a.example/', False),
+        (302, 'https://a.example.evil/', False),
+        (302, 'https://axexample/', False),
+        (302, '/login', False),
+        (303, 'https://a.example/', False),
+        (200, 'https://a.example/', False),
+    ],
+)
+def test_a_redirect_to_https_on_the_same_name_is_healthy(status, location, healthy):
+    answer = {'status': status, 'location': location}
+    templar = templar_of(ROOT / 'roles/nginx', flask_app_domains=['a.example'], __nginx_plain_answer=answer)
+    assert templar.template('{{ __nginx_leads_to_https }}') is healthy
 
 
 def test_a_host_without_tls_has_none_of_it():
@@ -197,7 +237,7 @@ def test_supervisor_waits_longer_than_gunicorn(host):
 
 def test_the_program_of_the_default_host():
     found = program(render('supervisor/program.conf.j2'))
-    assert found['command'].endswith('-c .gunicorn.py -b unix:/run/flaskrandom/flaskrandom.sock')
+    assert found['command'].endswith('-c .gunicorn.py -b unix:/run/flaskrandom/app/flaskrandom.sock')
     assert found['user'] == 'flaskrandom'
 
 
@@ -210,7 +250,7 @@ def test_the_service_beside():
 
 def test_the_sockets_folder():
     assert 'd /run/flaskrandom 0750 flaskrandom www-data\n' in render('handover/tmpfiles.conf.j2')
-    assert 'L /run/flaskrandom/live.sock - - - - flaskrandom.sock\n' in render('handover/tmpfiles.conf.j2')
+    assert 'L /run/flaskrandom/live.sock - - - - app/flaskrandom.sock\n' in render('handover/tmpfiles.conf.j2')
     assert 'live.sock' not in render('handover/tmpfiles.conf.j2', **ARTICLE)
 
 

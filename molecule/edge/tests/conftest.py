@@ -1,6 +1,7 @@
 """What the checks of the edge share: the machine from outside, raw sockets, a second machine, an app that tells what it sees."""
 
 import http.client
+import json
 import os
 import socket
 from pathlib import Path
@@ -20,7 +21,7 @@ def app(environ, start_response):
         seen[name] = environ[name]
     environ['wsgi.input'].read()
     line = json.dumps(seen) + '\n'
-    with open('/run/flaskrandom/echo.seen', 'a') as file:
+    with open('/run/flaskrandom/app/echo.seen', 'a') as file:
         file.write(line)
     start_response('200 OK', [('Content-Type', 'application/json'), ('X-Frame-Options', 'DENY')])
     return [line.encode()]
@@ -29,21 +30,44 @@ START_ECHO = """
 mkdir /run/echo
 cat >/run/echo/echo.py
 systemd-run --quiet --unit=echo --uid=flaskrandom -p WorkingDirectory=/srv/flaskrandom/current --setenv=PYTHONPATH=/run/echo \
-  /srv/flaskrandom/current/bin/gunicorn -c .gunicorn.py -b unix:/run/flaskrandom/echo.sock echo:app
-timeout 20 sh -c 'until test -S /run/flaskrandom/echo.sock; do sleep 0.1; done'
-ln -sfn echo.sock /run/flaskrandom/live.sock
+  /srv/flaskrandom/current/bin/gunicorn -c .gunicorn.py -b unix:/run/flaskrandom/app/echo.sock echo:app
+timeout 20 sh -c 'until test -S /run/flaskrandom/app/echo.sock; do sleep 0.1; done'
+ln -sfn app/echo.sock /run/flaskrandom/live.sock
 """
 STOP_ECHO = """
-ln -sfn flaskrandom.sock /run/flaskrandom/live.sock
-mark=/run/flaskrandom/master-$(systemctl show --property=MainPID echo | cut -d= -f2)
+ln -sfn app/flaskrandom.sock /run/flaskrandom/live.sock
 systemctl stop echo
-rm -rf "$mark" /run/flaskrandom/echo.* /run/echo
+rm -rf /run/flaskrandom/app/echo.* /run/echo
 """
+
+SCAN = """
+import json, socket, sys, time
+from concurrent.futures import ThreadPoolExecutor
+family, *_, address = socket.getaddrinfo(sys.argv[1], 0, type=socket.SOCK_STREAM)[0]
+def state(port):
+    with socket.socket(family) as s:
+        s.settimeout(1)
+        try:
+            s.connect((address[0], port, *address[2:]))
+            return port, 'open'
+        except socket.timeout:
+            return port, 'silent'
+        except OSError as error:
+            return port, type(error).__name__
+# a new machine takes a moment until it may use its IPv6 address
+deadline = time.monotonic() + 10
+while state(22)[1] != 'open' and time.monotonic() < deadline:
+    time.sleep(0.2)
+with ThreadPoolExecutor(1000) as pool:
+    print(json.dumps(list(pool.map(state, range(1, 65536)))))
+"""
+# Python 3.6's own http.server has no IPv6
+SERVER = 'import signal, socket, sys; s = socket.socket(socket.AF_INET6); s.bind(("::", int(sys.argv[1]))); s.listen(100); signal.pause()'
 
 
 @pytest.fixture
 def echo(host):
-    """An app that answers with what it sees, and notes it in /run/flaskrandom/echo.seen."""
+    """An app that answers with what it sees, and notes it in /run/flaskrandom/app/echo.seen."""
     host.run_expect([0], 'printf %%s %s | sudo sh -euc %s', ECHO, START_ECHO)
     yield
     host.run_expect([0], 'sudo sh -euc %s', STOP_ECHO)
@@ -68,3 +92,22 @@ def neighbour():
     """A second machine of the same network."""
     with second_machine(FACTS) as machine:
         yield machine
+
+
+@pytest.fixture
+def reached(host, neighbour):
+    """Asks from the second machine for every port of this one, by IP family; returns port to open, silent or an error.
+
+    Meanwhile there are two servers that somebody left open to the world, one of them at a port that a variable lets in.
+    """
+    for port in (9000, 9999):
+        host.run_expect([0], 'sudo systemd-run --unit=open-%s python3 -c %s %s', port, SERVER, port)
+    host.run_expect([0], "timeout 10 sh -c 'until ss -ltn | grep -q :9000 && ss -ltn | grep -q :9999; do sleep 0.2; done'")
+
+    def scan(family):
+        address = host.check_output('ip -o -f %s address show dev eth0', family).split()[3].split('/')[0]
+        answer = neighbour.run('python3', '-', address + ('%eth0' if address.startswith('fe80') else ''), stdin=SCAN)
+        return dict(json.loads(answer))
+
+    yield scan
+    host.run_expect([0], 'sudo systemctl stop open-9000 open-9999')

@@ -1,8 +1,10 @@
 """Many, slow, lying and malformed requests."""
 
 import json
+import os
 import socket
 import time
+from pathlib import Path
 
 import pytest
 from conftest import FACTS
@@ -108,7 +110,7 @@ def test_a_dead_app_is_an_error_in_its_shape_too(host, ask):
 
 def test_512_connections_at_once_are_served(host):
     # 128 before the run; a socket keeps the limit that it was opened with
-    assert host.check_output('ss --listening --no-header --unix src /run/flaskrandom/flaskrandom.sock').split()[3] == '2048'
+    assert host.check_output('ss --listening --no-header --unix src /run/flaskrandom/app/flaskrandom.sock').split()[3] == '2048'
     connections = [socket.create_connection(('127.0.0.1', int(FACTS['http_port'])), timeout=30) for _ in range(512)]
     for connection in connections:
         connection.sendall(get(b'/'))
@@ -127,6 +129,21 @@ def test_others_are_served_beside_1000_slow_clients(ask):
     assert time.monotonic() - start < 1
     for connection in slow:
         connection.close()
+
+
+CANDIDATE = (Path(os.environ['MOLECULE_PROJECT_DIRECTORY']) / 'roles/nginx/files/check-candidate.sh').read_text()
+
+
+@pytest.mark.parametrize('place', ['sites-enabled/gone', 'modules-enabled/gone.conf', 'sites-enabled/../gone', 'conf.d/gone.txt'])
+def test_a_link_that_leads_nowhere_is_refused_where_nginx_would_read_it(host, place):
+    host.run_expect([0], 'sudo ln -s /nowhere /etc/nginx/%s', place)
+    try:
+        check = host.run('sudo sh -c %s check /etc/nginx/sites-available/default sites-available/default', CANDIDATE)
+        nginx = host.run('sudo nginx -t -q')
+    finally:
+        host.run_expect([0], 'sudo rm /etc/nginx/%s', place)
+    assert (check.rc == 0) == (nginx.rc == 0) == (place in ('sites-enabled/../gone', 'conf.d/gone.txt')), check.stderr
+    assert check.stderr.splitlines()[:1] == nginx.stderr.splitlines()[:1]
 
 
 def test_the_log_is_json_with_times_and_request_id(host, ask):

@@ -215,7 +215,7 @@ def test_the_app_sees_nobody_but_the_client(host, ask):
     client = json.loads(ask(get(b'/'))[2])['REMOTE_ADDR']
     assert client
     assert attack_all(lambda number: (get(b'/own-%d' % number), b'"/own-%d"' % number)) == []
-    seen = [json.loads(line) for line in host.check_output('sudo cat /run/flaskrandom/echo.seen').splitlines()]
+    seen = [json.loads(line) for line in host.check_output('sudo cat /run/flaskrandom/app/echo.seen').splitlines()]
     # many of them are no fault, and reach it
     assert len(seen) > 100
     assert {(request['REMOTE_ADDR'], request['wsgi.url_scheme'], request['SCRIPT_NAME']) for request in seen} == {(client, 'http', '')}

@@ -124,7 +124,7 @@ def machine(tmp_path_factory, load):
 def at_rest(root):
     """Whether there is nothing but the program, and it has the traffic."""
     return (
-        root('readlink /run/flaskrandom/live.sock') == 'flaskrandom.sock'
+        root('readlink /run/flaskrandom/live.sock') == 'app/flaskrandom.sock'
         and root('systemctl list-units --all --no-legend "flaskrandom-next@*"') == ''
         and root('ls /srv/flaskrandom/releases/.[!.]*', fails=True).startswith('ls: cannot access')
     )

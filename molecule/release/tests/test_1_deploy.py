@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 from conftest import CHECKOUT, at_rest
-from pytest_load import timely
+from pytest_load import judge_times
 
 # pytest would put the tests that ask for the host before the others
 pytestmark = pytest.mark.usefixtures('host')
@@ -42,15 +42,15 @@ def test_deploy_under_load(machine, rest, root, figures, release, changes, varia
     figures.append(f'deploy of changed {release}: {run.seconds:.1f} s under load')
     assert result['failed'] == 0
     assert set(result['releases']) == {before['release'], release}
-    if timely(result, rest):
-        assert result['max'] < 1000
-        assert result['p999'] < rest['p999'] + 200
     assert at_rest(root)
     after = json.loads(machine.get())
     assert (after['flask'] != before['flask']) == (release in ('lock', 'workers'))
     assert after['setting'] == variables.get('flask_app_environment', {}).get('SETTING', '')
     workers = root('ps --no-headers --ppid $(supervisorctl pid flaskrandom) | wc -l')
     assert int(workers) == variables.get('flask_app_workers', 3)
+    judge_times(result, rest)
+    assert result['max'] < 1000
+    assert result['p999'] < rest['p999'] + 200
 
 
 def test_the_app_sees_the_client(machine):

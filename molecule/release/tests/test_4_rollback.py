@@ -44,3 +44,27 @@ def test_rollback_ends_at_the_oldest(machine, root):
     assert run.wait() != 0
     assert 'no older release to roll back to' in run.output
     assert machine.release() == oldest
+
+
+OUTAGE = """
+@app.before_request
+def need_a_database():
+    if os.path.exists('/var/tmp/outage'):
+        flask.abort(503)
+"""
+
+
+def test_rollbacks_in_an_outage_leave_every_target(machine, root):
+    for name in ('before-the-outage', 'in-the-outage'):
+        machine.deploy(machine.app(name, OUTAGE), flask_app_health_timeout=2)
+    releases = root('ls /srv/flaskrandom/releases')
+    root('touch /var/tmp/outage')
+    try:
+        for _ in range(5):
+            assert 'The release is kept, because it has served before' in root('flaskrandom-release rollback', fails=True)
+    finally:
+        root('rm /var/tmp/outage')
+    assert root('ls /srv/flaskrandom/releases') == releases
+    assert machine.release() == 'in-the-outage'
+    root('flaskrandom-release rollback')
+    assert machine.release() == 'before-the-outage'

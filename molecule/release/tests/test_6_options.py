@@ -84,3 +84,25 @@ def test_they_go_as_they_came(machine, app, root, tuned):
     assert not same(machine, '/moment')
     assert workers(root) == 3
     assert json.loads(root('cat /srv/flaskrandom/current/.release.json'))['workers'] == 3
+
+
+@pytest.mark.parametrize(
+    'variables',
+    [{'flask_app_gunicorn': {'chdir': 'src'}, 'flask_app_wsgi': 'inner:app'}, {'flask_app_bind': '127.0.0.1:5000'}],
+    ids=['chdir', 'tcp'],
+)
+def test_a_second_run_with_other_settings_of_gunicorn_changes_nothing(machine, root, variables):
+    app = machine.app(next(iter(variables)).replace('_', '-'))
+    (app / 'src').mkdir()
+    (app / 'src/inner.py').write_text((app / 'app.py').read_text())
+    machine.deploy(app, **variables)
+    master = root('supervisorctl pid flaskrandom')
+    assert machine.deploy(app, **variables).changed == 0
+    assert root('supervisorctl pid flaskrandom') == master
+    assert machine.release() == app.name
+
+
+def test_the_socket_comes_back_after_tcp(machine, root):
+    machine.deploy(machine.app('socket-again'))
+    assert machine.release() == 'socket-again'
+    assert root('readlink /run/flaskrandom/live.sock') == 'app/flaskrandom.sock'

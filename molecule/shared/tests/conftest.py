@@ -32,7 +32,7 @@ HOSTS = {
     'default': Expected(
         '/srv/flaskrandom/current',
         'flaskrandom',
-        '/srv/flaskrandom/current/bin/gunicorn -c .gunicorn.py -b unix:/run/flaskrandom/flaskrandom.sock',
+        '/srv/flaskrandom/current/bin/gunicorn -c .gunicorn.py -b unix:/run/flaskrandom/app/flaskrandom.sock',
         'http://app',
         {22, 80},
         5001,

@@ -36,14 +36,22 @@ limit_request_fields = 32768
 globals().update(_release['gunicorn'])
 
 
-def _mark(worker):
-    return os.path.join(_release['run'], 'ready-%d' % worker.pid)
+_marks = os.path.join(_release['run'], 'app')
+
+
+def _mark(pid):
+    """The mark of a worker, named after the process and its start, for process ids come again."""
+    with open('/proc/%d/stat' % pid, 'rb') as file:
+        start = file.read().rpartition(b')')[2].split()[19].decode()
+    return os.path.join(_marks, 'ready-%d-%s' % (pid, start))
 
 
 def on_starting(server):
-    """Tells the hand-over which release this gunicorn runs."""
-    with open(os.path.join(_release['run'], 'master-%d' % os.getpid()), 'w') as mark:
-        mark.write(os.path.basename(os.getcwd()))
+    """Takes the marks of workers away whose gunicorn could not do so."""
+    for name in os.listdir(_marks):
+        pid = name.split('-')[1] if name.startswith('ready-') else ''
+        if pid.isdigit() and not os.path.exists('/proc/' + pid):
+            os.remove(os.path.join(_marks, name))
 
 
 def post_worker_init(worker):
@@ -51,10 +59,10 @@ def post_worker_init(worker):
     if all(isinstance(address, str) for address in worker.cfg.address):
         # Only nginx can connect, and sets these headers itself. Over TCP they could be anybody's.
         worker.wsgi = ProxyFix(worker.wsgi, x_for=1, x_proto=1)
-    open(_mark(worker), 'w').close()
+    open(_mark(worker.pid), 'w').close()
 
 
-def child_exit(server, worker):
-    """Takes the mark of an ended worker away, for its process id may come again."""
-    if os.path.exists(_mark(worker)):
-        os.remove(_mark(worker))
+def worker_exit(server, worker):
+    """Takes the mark of a worker away that ends."""
+    if os.path.exists(_mark(worker.pid)):
+        os.remove(_mark(worker.pid))

@@ -1,0 +1,68 @@
+"""What this host knows of the releases that it had."""
+
+import json
+import os
+
+from .errors import Failure
+from .system import now, sync_folder
+
+
+class History:
+    """The file history.json of an app.
+
+    Attributes:
+        served: ids of the releases that a rollback goes through, oldest first.
+        releases: id to facts: `at`, `revision`, `prepared` (its commands ran), `has_served`, `failed` (why),
+            `manifest` (time of its folder's manifest) and `environment` (the build that the program runs it with).
+        initialized: the init commands that ran on this host.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        try:
+            values = json.loads(path.read_text(encoding='utf-8'))
+            self.served, self.releases, self.initialized = values['served'], values['releases'], values['initialized']
+        except FileNotFoundError:
+            self.served, self.releases, self.initialized = [], {}, []
+        except (ValueError, KeyError, TypeError) as error:
+            raise Failure(
+                '{} is damaged ({!r}). Mend it, or remove it: then no rollback reaches the releases before, '
+                "and the app's init commands run again.".format(path, error)
+            )
+
+    def save(self):
+        """Writes the file in one step, so that neither a full disk nor a power cut leaves half of it."""
+        new = self.path.with_suffix('.new')
+        with open(os.open(str(new), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'w', encoding='utf-8') as file:
+            values = {'served': self.served, 'releases': self.releases, 'initialized': self.initialized}
+            json.dump(values, file, indent=1, sort_keys=True)
+            file.write('\n')
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self.path)
+        sync_folder(self.path.parent)
+
+    def facts(self, release):
+        """What is known of a release."""
+        return self.releases.get(release, {})
+
+    def remember(self, release, **facts):
+        """Adds to what is known of a release."""
+        self.releases.setdefault(release, {}).update(facts)
+        self.save()
+
+    def has_failed(self, release):
+        """Whether a release failed before it ever served."""
+        return 'failed' in self.facts(release)
+
+    def has_served(self, release):
+        """Whether a release ever served on this host; then a failure of it may be the fault of something else."""
+        return release in self.served or self.facts(release).get('has_served', False)
+
+    def remember_served(self, served, **facts):
+        """Writes down which releases a rollback goes through; the last of them serves since now."""
+        self.served = served
+        known = self.releases.setdefault(served[-1], {})
+        known.pop('failed', None)
+        known.update(facts, at=now(), has_served=True)
+        self.save()

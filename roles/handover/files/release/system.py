@@ -1,0 +1,103 @@
+"""Files, processes and sockets, as the kernel shows them."""
+
+import contextlib
+import os
+import shutil
+import time
+from datetime import datetime
+from pathlib import Path
+
+ABANDONED = 3600  # seconds after which something unfinished belongs to no run any more
+LISTENING = 0x10000  # __SO_ACCEPTCON, in the flags of /proc/net/unix
+CONNECTING = b'02'  # SS_CONNECTING, in its states
+
+
+def say(text):
+    """Prints a line; goes on when nobody listens any more."""
+    with contextlib.suppress(OSError):
+        print(text.encode('utf-8', 'replace').decode(), flush=True)
+
+
+def now():
+    """The host's time, as text that sorts."""
+    return datetime.now().strftime('%Y-%m-%d %H:%M:%S')
+
+
+def sync_folder(folder):
+    """Writes a folder's entries to the disk."""
+    descriptor = os.open(str(folder), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_symlink(link, target):
+    """Makes `link` lead to `target` in one step, whether or not it is there already."""
+    new = '{}.new'.format(link)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(new)
+    os.symlink(str(target), new)
+    os.replace(new, str(link))
+
+
+def remove(path):
+    """Removes a folder with all that is in it, a file, or a link."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(str(path))
+    else:
+        path.unlink()
+
+
+def abandoned(path):
+    """Whether a path is older than any run that may still work on it."""
+    return path.lstat().st_mtime < time.time() - ABANDONED
+
+
+def stat_fields(pid, proc=Path('/proc')):
+    """The fields of a process's stat file behind its name, which may hold anything; none where it has ended."""
+    try:
+        return (proc / str(pid) / 'stat').read_bytes().rpartition(b')')[2].split()
+    except OSError:
+        return []
+
+
+def start_ticks(pid, proc=Path('/proc')):
+    """When a process started, in clock ticks since the host did; 0 where it has ended."""
+    fields = stat_fields(pid, proc)
+    return int(fields[19]) if fields else 0
+
+
+def children(pid, proc=Path('/proc')):
+    """The process ids of a process's children."""
+    found = set()
+    for folder in proc.glob('[0-9]*'):
+        fields = stat_fields(folder.name, proc)
+        if fields and int(fields[1]) == pid:
+            found.add(int(folder.name))
+    return found
+
+
+def working_folder(pid, proc=Path('/proc')):
+    """The folder that a process works in, without links in it; '' where it has ended or this account may not see it."""
+    try:
+        return os.readlink(str(proc / str(pid) / 'cwd'))
+    except OSError:
+        return ''
+
+
+def unix_sockets(path, table=Path('/proc/net/unix')):
+    """The unix sockets bound to a path.
+
+    Returns:
+        How many listen there, and how many connections wait to be accepted.
+    """
+    listening = waiting = 0
+    for line in table.read_bytes().split(b'\n'):
+        # Num RefCount Protocol Flags Type St Inode Path; another's path may hold spaces, or whole lines
+        fields = line.split(None, 7)
+        if len(fields) == 8 and fields[7] == os.fsencode(str(path)):
+            with contextlib.suppress(ValueError):
+                listening += bool(int(fields[3], 16) & LISTENING)
+            waiting += fields[5] == CONNECTING
+    return listening, waiting
