@@ -246,7 +246,9 @@ END
         )
         self.judge('restore')
         if self.serves(20) != self.current():
-            self.root(f'ln -sfn /srv/flaskrandom/releases/{fallback} /srv/flaskrandom/current; supervisorctl restart flaskrandom', fails=True)
+            self.root(
+                f'ln -sfn /srv/flaskrandom/releases/{fallback} /srv/flaskrandom/current; supervisorctl restart flaskrandom', fails=True
+            )
             assert self.serves(20) == fallback
 
 
