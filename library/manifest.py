@@ -25,6 +25,11 @@ options:
     type: bool
     default: false
     description: Note what is in it, instead of comparing.
+  unless_current:
+    type: path
+    description: >-
+      A link. Where it leads to another folder, and this one is complete, its manifest gets a new time, which tells another
+      run that cleans up that this run is about to use it.
 """
 RETURN = """
 exists:
@@ -95,7 +100,11 @@ def compare(noted, found):
 
 def main():
     module = AnsibleModule(
-        argument_spec={'path': {'type': 'path', 'required': True}, 'write': {'type': 'bool', 'default': False}},
+        argument_spec={
+            'path': {'type': 'path', 'required': True},
+            'write': {'type': 'bool', 'default': False},
+            'unless_current': {'type': 'path'},
+        },
         supports_check_mode=True,
     )
     root = os.path.realpath(module.params['path'])
@@ -112,6 +121,9 @@ def main():
         noted = {}
     if not module.params['write']:
         differences = ['{}: is missing'.format(NAME)] if noted is None else compare(noted, found)
+        current = module.params['unless_current']
+        if current and not differences and os.path.realpath(current) != root and not module.check_mode:
+            os.utime(manifest)
         module.exit_json(changed=False, exists=True, complete=not differences, differences=differences)
     if noted != found and not module.check_mode:
         with open(manifest, 'w') as file:

@@ -10,7 +10,27 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-NAMES = ['Upper', 'with space', '1st', '-dash', 'a' * 33, 'root', 'nginx', 'supervisor', 'www-data', 'daemon', 'a;b', 'a$b', '', 'ä', True]
+NAMES = [
+    'Upper',
+    'with space',
+    '1st',
+    '-dash',
+    'a' * 33,
+    'root',
+    'nginx',
+    'supervisor',
+    'www-data',
+    'daemon',
+    'a;b',
+    'a$b',
+    '',
+    'ä',
+    True,
+    'admin',
+    'postgres',
+    'ubuntu',
+    'netns',
+]
 FOLDERS = ['srv/app', '/', '/etc', '/etc/app', '/srv/a b', '/srv/a;b', '/srv/../etc', '/home', '/tmp/app', 'C:\\app']
 NUMBERS = [0, 'three', True, 100000]
 
@@ -20,7 +40,7 @@ WRONG = {
     'flask_app_user': ['root', 'Upper', 7],
     'flask_app_root': FOLDERS,
     'flask_app_path': ['/', 'current', '/srv/flaskrandom', '/srv/flaskrandom/releases/x'],
-    'flask_app_user_home': ['/', 'home/x'],
+    'flask_app_user_home': ['/', 'home/x', '/srv/flaskrandom/shared/home', '/srv/flaskrandom/releases'],
     'flask_app_user_shell': ['bash', '/bin/ba sh'],
     'flask_app_src': ['/missing', '{{ nowhere }}'],
     'flask_app_bind': ['unix:relative.sock', 'unix:/tmp/x.sock', '5000', '0.0.0.0:80', '0.0.0.0:99999', '127.0.0.1:x', 'example.com:5000'],
@@ -33,7 +53,15 @@ WRONG = {
     'flask_app_health_path': ['health', '', '/a b', 1],
     'flask_app_health_text': [1, ['a']],
     'flask_app_wsgi': ['app', 'app:', ':app', 'app.py', 'app:app;', 'missing:app', 'app/app:app'],
-    'flask_app_gunicorn': ['timeout=3', [1], {'workers': 1}],
+    'flask_app_gunicorn': [
+        'timeout=3',
+        [1],
+        {'workers': 1},
+        {'chdir': '/srv'},
+        {'chdir': '../x'},
+        {'chdir': 'src/../..'},
+        {'chdir': 'missing'},
+    ],
     'flask_app_environment': [{'1A': 'x'}, {'A-B': 'x'}, {'A': True}, {'A': [1]}, {'A': None}, 'A=1', ['A']],
     'flask_app_secrets': [{'A B': 'x'}, {'A': False}, {'A': {'B': 'x'}}, 'A=1'],
     'flask_app_shared': [{'a': 'b'}, 'instance', ['/srv'], ['../x'], ['a/../b'], [''], ['bin'], [1]],
@@ -83,6 +111,8 @@ WRONG = {
     'python_venv_proxy': ['http://user:hidden@proxy.example'],
     'python_venv_phyton': ['python3'],
 }
+# folders of the app whose account owns a folder above
+ROOTS = [('/home/shop/app', '/home/shop'), ('/opt/shop/a/b', '/opt/shop')]
 # these are right, and get as far as the look at a host that is not there
 RIGHT = [
     {},
@@ -97,6 +127,8 @@ RIGHT = [
     {'tls_mode': 'selfsigned', 'flask_app_domains': ['*.a.example', 'localhost']},
     {'mirrors_apt': ['http://user:p%40ss@mirror.example:8080/{archive}/'], 'mirrors_proxy': 'http://proxy.example:3128',
      'python_venv_indexes': ['https://token@index.example/simple/']},
+    {'flask_app_root': '/opt/shop', 'flask_app_user_home': '/opt/shop/home'}, {'flask_app_root': '/opt/shopping'},
+    {'flask_app_root': '/opt/shop2', 'flask_app_user_home': '/opt/shop'},
     {'python_venv_python': 'python3.8', 'flask_app_wsgi': 'app:app', 'flask_app_health_path': '/?a=b'},
 ]  # fmt: skip
 
@@ -146,6 +178,7 @@ def run(tmp_path_factory):
     hosts = {f'{variable}={value!r}': {variable: value} for variable, values in WRONG.items() for value in values}
     hosts |= {f'lacks {lacks}': {'flask_app_src': str(folder)} for lacks, folder in folders(tmp_path_factory)}
     hosts |= {f'right {index}': values for index, values in enumerate(RIGHT)}
+    hosts |= {f'root {root} home {home}': {'flask_app_root': root, 'flask_app_user_home': home} for root, home in ROOTS}
     hosts |= {f'tls {says}': values for says, values in certificates(tmp_path_factory.mktemp('tls'))}
     labels = {f'case{index}': case for index, case in enumerate(hosts)}
     inventory = tmp_path_factory.mktemp('inventory') / 'hosts.yml'
@@ -178,6 +211,13 @@ def test_wrong_values_stop_the_run_before_a_host_is_touched(run, variable, value
     results = run(f'{variable}={value!r}')
     assert 'Look at the host' not in results
     assert variable in complaint(results)
+
+
+@pytest.mark.parametrize('root, home', ROOTS)
+def test_a_root_below_the_accounts_home_stops_the_run_before_a_host_is_touched(run, root, home):
+    results = run(f'root {root} home {home}')
+    assert 'Look at the host' not in results
+    assert f'flask_app_root: `{root}` is below {home}' in complaint(results)
 
 
 @pytest.mark.parametrize('lacks, variable', [('requirements.txt', 'flask_app_src'), ('gunicorn', 'flask_app_src'),

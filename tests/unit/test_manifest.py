@@ -86,6 +86,18 @@ def test_what_python_compiles_is_no_change(tree):
     assert run(tree)['complete']
 
 
+def test_a_run_that_will_use_the_folder_gives_its_manifest_a_new_time(tree):
+    manifest, link = tree / '.manifest.json', tree.parent / 'current'
+    link.unlink(missing_ok=True)
+    for target, options, new in [(tree, {}, False), ('elsewhere', {'_ansible_check_mode': True}, False), ('elsewhere', {}, True)]:
+        os.utime(manifest, (1, 1))
+        link.symlink_to(target)
+        answer = run(tree, unless_current=str(link), **options)
+        assert answer['complete'] and not answer['changed']
+        assert (manifest.stat().st_mtime != 1) == new
+        link.unlink()
+
+
 def test_a_folder_without_a_manifest_is_not_complete(tree):
     os.remove(tree / '.manifest.json')
     answer = run(tree)

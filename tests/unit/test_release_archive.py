@@ -7,6 +7,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible.errors import AnsibleActionFail
 
 PLUGIN = Path(__file__).parents[2] / 'roles/flask-app/action_plugins/release_archive.py'
@@ -29,11 +30,11 @@ def app(tmp_path):
 
 
 def names(plugin, app, exclude=(), replaced=()):
-    return [str(path) for path in plugin.source_files(app, list(exclude), set(replaced))]
+    return [str(path) for path in plugin.source_files(app, list(exclude), set(replaced))[0]]
 
 
 def packed(plugin, app, contents=None, links=None):
-    return plugin.pack(app, plugin.source_files(app, [], set()), contents or {}, links or {})
+    return plugin.pack(app, plugin.source_files(app, [], set())[0], contents or {}, links or {})
 
 
 def test_a_shared_folder_hides_no_other_of_its_name(plugin, app):
@@ -45,6 +46,55 @@ def test_a_shared_folder_hides_no_other_of_its_name(plugin, app):
 @pytest.mark.parametrize('pattern', ['*.css', 'static/a.css', 'a.*'])
 def test_patterns_match_names_and_paths(plugin, app, pattern):
     assert 'static/a.css' not in names(plugin, app, exclude=[pattern])
+
+
+DEFAULTS = yaml.safe_load((PLUGIN.parents[1] / 'defaults/main.yml').read_text())['flask_app_exclude']
+DEVELOPERS = [
+    '.env', '.env.local', 'instance/x.db', 'app.db', 'app.db-wal', 'data.sqlite3', 'logs/today', 'error.log', 'error.log.1', 'tls.key',
+    'tls.pem', 'venv/pyvenv.cfg', 'node_modules/x', 'id_rsa',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize('name', DEVELOPERS)
+def test_secrets_and_data_of_a_developer_are_left_out_and_named(plugin, app, name):
+    path = app / name
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    packed, left_out = plugin.source_files(app, DEFAULTS, set())
+    assert name not in map(str, packed)
+    assert {name, name.partition('/')[0]} & set(map(str, left_out))
+
+
+def test_code_is_not_left_out(plugin, app):
+    for name in (
+        'logs.py',
+        'environment.py',
+        '.flaskenv',
+        'db.py',
+        'keys.py',
+        'dbase/app.py',
+        'shop/logs/views.py',
+        'shop/instance/views.py',
+    ):
+        (app / name).parent.mkdir(parents=True, exist_ok=True)
+        (app / name).touch()
+    assert set(names(plugin, app, exclude=DEFAULTS)) >= {
+        'logs.py',
+        'environment.py',
+        '.flaskenv',
+        'db.py',
+        'keys.py',
+        'dbase/app.py',
+        'shop/logs/views.py',
+        'shop/instance/views.py',
+    }
+
+
+def test_caches_and_shared_folders_are_not_named(plugin, app):
+    for name in ('__pycache__/app.pyc', '.git/config', 'a.pyc', '.DS_Store'):
+        (app / name).parent.mkdir(parents=True, exist_ok=True)
+        (app / name).touch()
+    assert plugin.source_files(app, DEFAULTS, {'instance'})[1] == []
 
 
 def test_same_files_same_bytes(plugin, app):

@@ -1,6 +1,5 @@
 """The roles' templates, rendered by Ansible with the defaults and with other values; and what 18.04 would refuse in them."""
 
-import configparser
 import re
 from configparser import RawConfigParser
 from pathlib import Path
@@ -9,6 +8,7 @@ import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
+from release.config import load
 
 ROOT = Path(__file__).parents[2]
 WIRING = yaml.safe_load((ROOT / 'playbook.yml').read_text())[0]['vars']
@@ -249,22 +249,23 @@ def test_the_service_beside():
 
 
 def test_the_sockets_folder():
-    assert 'd /run/flaskrandom 0750 flaskrandom www-data\n' in render('handover/tmpfiles.conf.j2')
-    assert 'L /run/flaskrandom/live.sock - - - - app/flaskrandom.sock\n' in render('handover/tmpfiles.conf.j2')
+    text = render('handover/tmpfiles.conf.j2')
+    assert 'd /run/flaskrandom 0755 root root\n' in text and 'd /run/flaskrandom/app 0750 flaskrandom www-data\n' in text
+    assert 'L /run/flaskrandom/live.sock - - - - app/flaskrandom.sock\n' in text
     assert 'live.sock' not in render('handover/tmpfiles.conf.j2', **ARTICLE)
 
 
 @pytest.mark.parametrize('host', HOSTS)
-def test_the_hand_overs_settings(host):
-    service = configparser.ConfigParser(strict=False, interpolation=None)
-    service.read_string(render('handover/next.service.j2', **HOSTS[host]))
-    settings = service['X-Release']
+def test_the_hand_overs_settings(host, tmp_path):
     name = HOSTS[host].get('flask_app_name', 'flaskrandom')
-    assert settings['Root'] == f'/srv/{name}'
-    assert settings['Current'] == HOSTS[host].get('flask_app_path', f'/srv/{name}/current')
-    assert settings.getint('KeepReleases') == HOSTS[host].get('handover_keep_releases', 5)
-    assert settings.getfloat('DrainSec') > 0
-    assert settings.getfloat('SettleSec') > 0
+    (tmp_path / f'{name}.json').write_text(render('handover/deploy.json.j2', **HOSTS[host]))
+    config = load(name, tmp_path)
+    assert str(config.root) == f'/srv/{name}' and str(config.current) == f'/srv/{name}/current'
+    assert config.user == HOSTS[host].get('flask_app_user', name)
+    assert config.keep == HOSTS[host].get('handover_keep_releases', 5)
+    assert config.behind_socket == (host != 'article')
+    assert config.drain > 0 and config.settle > 0 and config.command_timeout > 0
+    assert config.redirect_ok is True or config.redirect_ok is False
 
 
 def test_the_app_has_the_same_limits_during_and_after_a_hand_over():

@@ -20,8 +20,8 @@ FACTS = {
 pytest_plugins = ['pytest_load']
 
 
-def play(playbook, *options):
-    """Runs a playbook, which must succeed; returns by host how much it changed, and what it printed."""
+def play(playbook, *options, fails=False):
+    """Runs a playbook, which must succeed, or fail; returns by host how much it changed, and what it printed."""
     done = subprocess.run(
         ['ansible-playbook', '-i', INVENTORY, playbook, *options],
         cwd=CHECKOUT,
@@ -30,7 +30,7 @@ def play(playbook, *options):
         stderr=subprocess.STDOUT,
         text=True,
     )
-    assert done.returncode == 0, done.stdout
+    assert (done.returncode != 0) == fails, done.stdout
     return {host: int(number) for host, number in re.findall(r'(?m)^(\w+) .*changed=(\d+)', done.stdout)}, done.stdout
 
 

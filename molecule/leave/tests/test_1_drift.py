@@ -15,6 +15,7 @@ CHANGES = {
     'supervisorctl stop flaskrandom': 'the program flaskrandom is stopped, without',
     'dpkg --remove --force-depends python3-venv': 'would install: python3-venv$',
     'chmod 0644 /srv/flaskrandom/secrets/*.json': '/srv/flaskrandom/secrets/[0-9a-f]+.json$',
+    'chmod 0755 /srv/flaskrandom/releases': '/srv/flaskrandom/releases$',
     'echo "# note" >>/srv/flaskrandom/current/app.py': '/srv/flaskrandom/releases/[0-9a-f]+/app.py: its content was changed$',
     f'rm -r {SITE_PACKAGES}/click': '/srv/flaskrandom/venvs/[0-9a-f]+/.*/site-packages/click: was removed$',
     'systemctl disable nginx': 'service nginx: active, disabled$',
@@ -50,7 +51,7 @@ def test_the_diff_is_shown(changed):
     site = next(one for one in changed[2]['hosts']['app'] if one['what'] == '/etc/nginx/sites-available/default')
     assert '-\tserver_name other;' in site['diff'] and '+\tserver_name _;' in site['diff']
     secret = next(one for one in changed[2]['hosts']['app'] if '/secrets/' in one['what'])
-    assert '0644' in secret['diff'] and '0600' in secret['diff']
+    assert '0644' in secret['diff'] and '0640' in secret['diff']
 
 
 def test_looking_changes_nothing(changed, bash):

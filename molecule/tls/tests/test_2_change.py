@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import time
 
 import pytest
 from cryptography import x509
@@ -48,7 +49,10 @@ def test_a_reload_that_failed_is_repeated(machine, root, by):
     else:
         # what the timer starts
         root('systemctl start certbot.service')
-    after = machine.certificate('one.test').serial_number
+    # nginx has been told, and starts new processes
+    deadline = time.monotonic() + 20
+    while (after := machine.certificate('one.test').serial_number) == before and time.monotonic() < deadline:
+        time.sleep(0.2)
     assert after != before
     assert f'{after:X}' in root('openssl x509 -noout -serial -in /etc/ssl/flaskrandom/site.pem')
 
@@ -188,7 +192,7 @@ def test_tls_goes_without_a_lost_request(machine, root):
 def test_a_site_that_nginx_would_not_read_is_refused_and_nginx_restarts(machine, root):
     before = root(NGINX_FILES)
     status, output = machine.run(tls_mode='none', nginx_headers={'X-Long': 'a' * 5000})
-    assert status == 2 and 'too long parameter "aaaaaaaaaa..." started' in output
+    assert status == 2 and 'too long parameter' in output
     assert root(NGINX_FILES) == before
     root('systemctl restart nginx')
     assert machine.ask('one.test', tls=False)[0] == 200

@@ -15,28 +15,35 @@ from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+# left out without a word: nobody misses them on a host
+CACHES = {'.git', '.hg', '.svn', '__pycache__', '.pytest_cache', '.mypy_cache', '.ruff_cache', '.DS_Store'}
 
-def source_files(source: Path, exclude: list[str], replaced: set[str]) -> list[Path]:
-    """The files and links below a folder, in a fixed order, without what is not to be packed.
+
+def source_files(source: Path, exclude: list[str], replaced: set[str]) -> tuple[list[Path], list[Path]]:
+    """The files and links below a folder, in a fixed order, and what of it is not to be packed.
 
     Args:
         source: the app's folder.
-        exclude: shell patterns, each matched against a file's or folder's own name and its path below `source`.
+        exclude: shell patterns, each matched against a file's or folder's own name and its path below `source`; one that
+            begins with `/` against the path only.
         replaced: paths below `source` that something else stands for on the host.
 
     Returns:
-        Paths relative to `source`.
+        Paths relative to `source`: those to pack, and those that a pattern excludes, a folder for all that is in it.
 
     Raises:
         AnsibleActionFail: a link is absolute or leads out of the folder, so it would lead nowhere on the host; or
             something is neither file, folder nor link, or can't be read by its owner.
     """
-    found = []
+    found, left_out = [], []
 
     def excluded(path: Path) -> bool:
-        return str(path) in replaced or any(
-            fnmatch.fnmatch(path.name, pattern) or fnmatch.fnmatch(str(path), pattern) for pattern in exclude
-        )
+        if str(path) in replaced:
+            return True
+        if any(fnmatch.fnmatch(path.name, pattern) or fnmatch.fnmatch(str(path), pattern.lstrip('/')) for pattern in exclude):
+            left_out.append(path)
+            return True
+        return False
 
     for folder, folders, names in os.walk(source):
         below = Path(folder).relative_to(source)
@@ -57,7 +64,7 @@ def source_files(source: Path, exclude: list[str], replaced: set[str]) -> list[P
                 # root could read it here, another account could not
                 raise AnsibleActionFail(f'flask_app_src: {full} is not readable')
             found.append(path)
-    return found
+    return found, [path for path in sorted(left_out) if path.name not in CACHES and path.suffix != '.pyc']
 
 
 def pack(source: Path, files: list[Path], contents: dict[str, str], links: dict[str, str]) -> bytes:
@@ -112,7 +119,8 @@ class ActionModule(ActionBase):
 
     Arguments: `src` and `exclude` (the app's folder and patterns to leave out), `contents` (path to text), `links`
     (path to target), `shared` and `shared_root` (folders that become links below that root).
-    Returns: `id` (twelve hexadecimal digits), `path` (the archive), `files`, `revision` (of git, or '').
+    Returns: `id` (twelve hexadecimal digits), `path` (the archive), `files`, `left_out` (what `exclude` kept from it, but
+    for caches), `revision` (of git, or '').
     """
 
     TRANSFERS_FILES = False
@@ -126,7 +134,7 @@ class ActionModule(ActionBase):
         links = dict(args['links'])
         shared = [name.strip('/') for name in args['shared']]
         links.update({name: f"{args['shared_root']}/{name}" for name in shared})
-        files = source_files(source, args['exclude'], {*shared, *args['contents']})
+        files, left_out = source_files(source, args['exclude'], {*shared, *args['contents']})
 
         taken = sorted({path.parts[0] for path in files} & set(args['links']))
         if taken:
@@ -140,5 +148,12 @@ class ActionModule(ActionBase):
         digest = hashlib.sha256(archive).hexdigest()[:12]
         path = Path(constants.DEFAULT_LOCAL_TMP) / f'{digest}.tar.gz'
         path.write_bytes(gzip.compress(archive, mtime=0))
-        result.update(changed=False, id=digest, path=str(path), files=[str(name) for name in files], revision=git_revision(source))
+        result.update(
+            changed=False,
+            id=digest,
+            path=str(path),
+            files=[str(name) for name in files],
+            left_out=[f'{name}/' if (source / name).is_dir() else str(name) for name in left_out],
+            revision=git_revision(source),
+        )
         return result

@@ -11,7 +11,7 @@ import sys
 from . import commands, config
 from .deploy import Deployment
 from .errors import Failure
-from .system import say
+from .system import say, write_line
 
 USAGE = """
     NAME-release activate ID [--revision TEXT] [--check]   let the release ID serve
@@ -66,8 +66,7 @@ def reported(work):
         return work() or 0
     except (Failure, OSError, subprocess.SubprocessError) as error:
         text = str(error) if isinstance(error, Failure) else '{}: {}'.format(type(error).__name__, error)
-        with contextlib.suppress(OSError):
-            print(text.encode('utf-8', 'replace').decode(), file=sys.stderr, flush=True)
+        write_line(sys.stderr, text)
         return 1
 
 

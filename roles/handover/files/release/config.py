@@ -62,5 +62,5 @@ def load(name, folder=FOLDER):
     path = folder / (name + '.json')
     try:
         return Config(name, json.loads(path.read_text(encoding='utf-8')))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise Failure('{} cannot be read ({!r}). Deploy the app again.'.format(path, error))

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from .accounts import call_as
 from .errors import Unhealthy
+from .logs import one_line
 from .system import children, start_ticks
 
 PAUSE = 0.1  # seconds between two looks at a starting release
@@ -78,7 +79,7 @@ def ask(config, health, bind, timeout):
             return {'problem': '', 'redirected': True}
         body = answer.read(BODY_LIMIT).decode('utf-8', 'replace')
     except (OSError, ValueError, http.client.HTTPException) as error:
-        return {'problem': 'no answer ({})'.format(error), 'redirected': False}
+        return {'problem': 'no answer ({})'.format(one_line(str(error))), 'redirected': False}
     finally:
         connection.close()
     problem = ''

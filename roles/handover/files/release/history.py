@@ -22,9 +22,12 @@ class History:
         try:
             values = json.loads(path.read_text(encoding='utf-8'))
             self.served, self.releases, self.initialized = values['served'], values['releases'], values['initialized']
+            texts = self.served + self.initialized + list(self.releases)
+            if not all(isinstance(text, str) for text in texts) or not all(isinstance(f, dict) for f in self.releases.values()):
+                raise ValueError('a value of another type')
         except FileNotFoundError:
             self.served, self.releases, self.initialized = [], {}, []
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Failure(
                 '{} is damaged ({!r}). Mend it, or remove it: then no rollback reaches the releases before, '
                 "and the app's init commands run again.".format(path, error)

@@ -7,8 +7,9 @@ import subprocess
 
 LINES = 120
 LINE_LENGTH = 2000
+ERROR_LENGTH = 300
 BYTES = 1 << 18  # of a log that are looked at
-ESCAPES = re.compile(r'\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])')
+ESCAPES = re.compile(r'\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[@-Z\\^_])')
 CONTROLS = re.compile(r'[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]')
 # how gunicorn begins its lines: time, process id, level
 PREFIX = re.compile(r'^\[[^\]]*\] \[\d+\] \[[A-Z]+\] ?')
@@ -21,6 +22,11 @@ def plain(raw):
     text = ESCAPES.sub('', raw.decode('utf-8', 'replace').replace('\r\n', '\n'))
     lines = CONTROLS.sub('', text.replace('\r', '\n')).split('\n')
     return [line if len(line) <= LINE_LENGTH else line[:LINE_LENGTH] + ' …' for line in lines if line.strip()]
+
+
+def one_line(text):
+    """A text that may come from the app, as one short line."""
+    return ' '.join(plain(text.encode('utf-8', 'replace')))[:ERROR_LENGTH]
 
 
 def without_machinery(lines):

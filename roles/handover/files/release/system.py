@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import sys
 import time
 from datetime import datetime
 from pathlib import Path
@@ -12,10 +13,17 @@ LISTENING = 0x10000  # __SO_ACCEPTCON, in the flags of /proc/net/unix
 CONNECTING = b'02'  # SS_CONNECTING, in its states
 
 
+def write_line(stream, text):
+    """Writes a line as UTF-8, whatever the locale; goes on when nobody listens any more."""
+    if stream:
+        with contextlib.suppress(OSError):
+            stream.buffer.write(text.encode('utf-8', 'replace') + b'\n')
+            stream.flush()
+
+
 def say(text):
-    """Prints a line; goes on when nobody listens any more."""
-    with contextlib.suppress(OSError):
-        print(text.encode('utf-8', 'replace').decode(), flush=True)
+    """Prints a line."""
+    write_line(sys.stdout, text)
 
 
 def now():

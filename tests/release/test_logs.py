@@ -1,0 +1,172 @@
+"""What is shown of a log is the app's own error, as text, whatever the log holds."""
+
+import os
+import subprocess
+import time
+
+import pytest
+from release import logs
+
+TRACE = '''[2026-01-01 10:00:00 +0000] [71] [ERROR] Exception in worker process
+Traceback (most recent call last):
+  File "/srv/shop/venvs/e1/lib/python3.6/site-packages/gunicorn/arbiter.py", line 609, in spawn_worker
+    worker.init_process()
+  File "/usr/lib/python3.6/importlib/__init__.py", line 126, in import_module
+    return _bootstrap._gcd_import(name[level:], package, level)
+  File "<frozen importlib._bootstrap>", line 994, in _gcd_import
+  File "/srv/shop/releases/a/app.py", line 3, in <module>
+    raise ImportError('not today')
+    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+ImportError: not today
+'''
+
+
+@pytest.mark.parametrize(
+    'raw, shown',
+    [
+        (b'\x1b[31mred\x1b[0m\n', 'red'),
+        (b'\x1b[38;5;196mred\x1b[0m \x1b[1;1H\x1b[2Jtext\n', 'red text'),
+        (b'\x1b]0;title\x07text\n', 'text'),
+        (b'\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\\n', 'link'),
+        (b'\x1bcreset\x1bM\n', 'creset'),
+        ('数据库没有启动\n'.encode(), '数据库没有启动'),
+        ('数据库'.encode()[1:-1] + b'\n', '\ufffd\ufffd据\ufffd'),
+        (b'caf\xe9\n', 'caf\ufffd'),
+        (b'a\x00b\x07c\x08d\x7fe\x9bf\n', 'abcde\ufffdf'),
+        ('a\x9b31mb\u2028c\n'.encode(), 'a31mbc'),
+        (b'10 %\r20 %\r\nend\r\n', '10 %\n20 %\nend'),
+        (b'\n\n  \n', ''),
+        (b'', ''),
+        (b'\ttab\n', '\ttab'),
+    ],
+)
+def test_a_log_becomes_plain_text(raw, shown):
+    assert logs.condensed(raw) == shown
+
+
+def test_a_cut_escape_hides_nothing():
+    assert logs.condensed(b'\x1b]0;title\nValueError: x\n') == 'ValueError: x'
+    assert logs.condensed(b'\x1b[\nValueError: x\n').endswith('\nValueError: x')
+    assert logs.condensed(b'\x1b') == ''
+
+
+def test_long_lines_are_cut():
+    assert logs.condensed(b'x' * 3000) == 'x' * 2000 + ' …'
+    assert logs.condensed(b'x' * 2000) == 'x' * 2000
+
+
+def test_many_lines_are_cut_at_their_beginning():
+    shown = logs.condensed(''.join('line {} {}\n'.format(n, 'x' * n) for n in range(300)).encode()).splitlines()
+    assert len(shown) == 120 and shown[-1].startswith('line 299 ')
+
+
+def test_a_trace_is_the_apps_own():
+    shown = logs.condensed(TRACE.encode())
+    assert 'gunicorn/' not in shown and 'worker.init_process' not in shown and '_gcd_import' not in shown
+    assert shown.splitlines()[1:] == [
+        'Traceback (most recent call last):',
+        '  File "/srv/shop/releases/a/app.py", line 3, in <module>',
+        "    raise ImportError('not today')",
+        '    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^',
+        'ImportError: not today',
+    ]
+
+
+def test_what_all_workers_say_is_shown_once():
+    other = TRACE.replace('[71]', '[72]').replace('10:00:00', '10:00:01')
+    assert logs.condensed((TRACE + other + TRACE).encode()) == logs.condensed(TRACE.encode())
+    text = '[2026-01-01 10:00:00 +0000] [1] [INFO] Booting worker with pid: 12\n'
+    assert logs.condensed((text + text.replace('12', '13')).encode()).count('Booting') == 1
+
+
+@pytest.mark.parametrize('piece', [b'\x1b[', b'\x1b]', b'\x1b[31', b' File "', b'[', b'\x1b', b'1;', b'\r', '…'.encode()])
+def test_no_text_takes_long(piece):
+    started = time.process_time()
+    logs.condensed(piece * (1 << 20))
+    assert time.process_time() - started < 5
+
+
+@pytest.fixture
+def path(folder):
+    return folder / 'shop.log'
+
+
+def append(path, data):
+    with open(str(path), 'ab') as file:
+        file.write(data)
+
+
+def test_only_what_is_new_is_shown(path):
+    append(path, b'old\n')
+    log = logs.LogFile(str(path))
+    assert log.written() == ''
+    append(path, b'new\n')
+    assert log.written() == 'new'
+
+
+def test_a_log_that_begins_later(path):
+    log = logs.LogFile(str(path))
+    assert log.written() == ''
+    append(path, b'new\n')
+    assert log.written() == 'new'
+
+
+def test_a_rotated_log(path):
+    append(path, b'old\n')
+    log = logs.LogFile(str(path))
+    path.rename(str(path) + '.1')
+    append(path, b'new\n')
+    assert log.written() == 'new'
+
+
+def test_an_emptied_log(path):
+    append(path, b'old and longer than what comes\n')
+    log = logs.LogFile(str(path))
+    path.write_bytes(b'new\n')
+    assert log.written() == 'new'
+
+
+def test_a_line_of_100_megabytes(path):
+    log = logs.LogFile(str(path))
+    with open(str(path), 'wb') as file:
+        file.truncate(100 << 20)
+        file.seek(0, os.SEEK_END)
+        file.write(b'the end')
+    assert log.written() == 'the end'
+
+
+@pytest.mark.parametrize('kind', ['fifo', 'link', 'folder', 'device', 'unreadable'])
+def test_what_is_no_log_is_not_read(folder, path, kind):
+    log = logs.LogFile(str(path))
+    if kind == 'fifo':
+        os.mkfifo(str(path))
+    elif kind == 'folder':
+        path.mkdir()
+    elif kind == 'unreadable':
+        path = log.path = str(path) + '/not/there'
+    else:
+        (folder / 'secret').write_text('secret')
+        path.symlink_to('/dev/zero' if kind == 'device' else folder / 'secret')
+    assert log.written() == ''
+    assert logs.LogFile(str(path)).written() == ''
+
+
+def test_the_journal(services):
+    (services.folder / 'x.service.log').write_bytes(b'\x1b[31mred\xff\n')
+    assert logs.journal('x.service', 7) == 'red\ufffd'
+    sync, read = services.calls()
+    assert sync == 'journalctl --sync'
+    assert read.startswith('journalctl _SYSTEMD_UNIT=x.service --since=@7 --output=cat')
+
+
+def test_a_journal_that_hangs_or_is_not_there(services, monkeypatch):
+    real = subprocess.call
+
+    def quick(*arguments, **options):
+        return real(*arguments, **dict(options, timeout=0.1))
+
+    services.set('slow-journal')
+    monkeypatch.setattr(subprocess, 'call', quick)
+    assert 'the journal cannot be read' in logs.journal('x.service', 7)
+    monkeypatch.setenv('PATH', '/nowhere')
+    assert 'the journal cannot be read' in logs.journal('x.service', 7)
