@@ -2,6 +2,7 @@
 """Ansible module: is a folder still what it was when it was complete?
 
 With `write: true` it notes in the folder's own `.manifest.json` what is in it; else it compares. Runs on Python 3.6.
+It runs as root: below the folder it follows no link, opens regular files only and waits for none.
 """
 
 import hashlib
@@ -47,19 +48,37 @@ differences:
 """
 
 NAME = '.manifest.json'
+CHUNK = 1 << 20
 KINDS = {stat.S_IFREG: 'file', stat.S_IFDIR: 'folder', stat.S_IFLNK: 'link'}
 
 
-def entry(path):
-    """What counts of a path: its kind, owner and mode, and its content or where it leads to."""
-    info = os.lstat(path)
+def open_file(name, folder=None):
+    """Opens a regular file, not through a link, and not one that waits for a writer."""
+    file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError('{} is no regular file'.format(name))
+    return os.fdopen(file, 'rb')
+
+
+def digest(name, folder):
+    """The sha256 of a regular file."""
+    found = hashlib.sha256()
+    with open_file(name, folder) as file:
+        for chunk in iter(lambda: file.read(CHUNK), b''):
+            found.update(chunk)
+    return found.hexdigest()
+
+
+def entry(name, folder):
+    """What counts of a name in an open folder: its kind, owner and mode, and its content or where it leads to."""
+    info = os.stat(name, dir_fd=folder, follow_symlinks=False)
     kind = KINDS.get(stat.S_IFMT(info.st_mode), 'other')
     content = ''
     if kind == 'file':
-        with open(path, 'rb') as file:
-            content = hashlib.sha256(file.read()).hexdigest()
+        content = digest(name, folder)
     elif kind == 'link':
-        content = os.readlink(path)
+        content = os.readlink(name, dir_fd=folder)
     return {
         'kind': kind,
         'owner': '{}:{}'.format(info.st_uid, info.st_gid),
@@ -71,15 +90,39 @@ def entry(path):
 
 def entries(root):
     """What counts of a folder and of everything below it, by path."""
-    found = {'.': entry(root)}
-    for folder, folders, files in os.walk(root):
+    found = {}
+    for folder, folders, files, descriptor in os.fwalk(root):
+        if not found:
+            found['.'] = entry('.', descriptor)
         folders[:] = [name for name in folders if name != '__pycache__']
         for name in folders + files:
-            path = os.path.join(folder, name)
-            below = os.path.relpath(path, root)
-            if below != NAME:
-                found[below] = entry(path)
+            below = os.path.relpath(os.path.join(folder, name), root)
+            if below not in (NAME, NAME + '.new'):
+                found[below] = entry(name, descriptor)
     return found
+
+
+def noted_in(root):
+    """What the folder's manifest says; None without one, empty if it cannot be read."""
+    try:
+        with open_file(os.path.join(root, NAME)) as file:
+            noted = json.loads(file.read().decode())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return {}
+    return noted if isinstance(noted, dict) else {}
+
+
+def write(root, found):
+    """Writes the manifest under another name first, so that it is whole or not there, and replaces what has its name."""
+    new = os.path.join(root, NAME + '.new')
+    if os.path.lexists(new):
+        os.remove(new)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644), 'w') as file:
+        json.dump(found, file, indent=0, sort_keys=True)
+        os.fchmod(file.fileno(), 0o644)
+    os.rename(new, os.path.join(root, NAME))
 
 
 def compare(noted, found):
@@ -111,24 +154,15 @@ def main():
     if not os.path.isdir(root):
         module.exit_json(changed=False, exists=False, complete=False, differences=[])
     found = entries(root)
-    manifest = os.path.join(root, NAME)
-    try:
-        with open(manifest) as file:
-            noted = json.load(file)
-    except FileNotFoundError:
-        noted = None
-    except ValueError:
-        noted = {}
+    noted = noted_in(root)
     if not module.params['write']:
-        differences = ['{}: is missing'.format(NAME)] if noted is None else compare(noted, found)
+        differences = compare(noted, found) if noted else ['{}: {}'.format(NAME, 'is missing' if noted is None else 'cannot be read')]
         current = module.params['unless_current']
         if current and not differences and os.path.realpath(current) != root and not module.check_mode:
-            os.utime(manifest)
+            os.utime(os.path.join(root, NAME))
         module.exit_json(changed=False, exists=True, complete=not differences, differences=differences)
     if noted != found and not module.check_mode:
-        with open(manifest, 'w') as file:
-            json.dump(found, file, indent=0, sort_keys=True)
-        os.chmod(manifest, 0o644)
+        write(root, found)
     module.exit_json(changed=noted != found, exists=True, complete=True, differences=[])
 
 

@@ -23,6 +23,11 @@ ROOT = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not ROOT, reason='needs root')
 
 
+def pytest_configure(config):
+    """The stand-ins are threads of the process that forks, which the tool itself never has."""
+    config.addinivalue_line('filterwarnings', 'ignore:.*multi-threaded, use of fork:DeprecationWarning')
+
+
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Waits are short, and this account does what others do on a host."""

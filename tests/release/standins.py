@@ -13,6 +13,8 @@ import xmlrpc.client
 from pathlib import Path
 from xmlrpc.server import SimpleXMLRPCDispatcher, SimpleXMLRPCRequestHandler
 
+from release import system
+
 GUNICORN = '''
 import json, os, signal, socket, sys, time
 release, bind = json.load(open('.release.json', encoding='utf-8')), sys.argv[1]
@@ -52,19 +54,22 @@ def end(signum, frame):
             os.remove(marks[pid])
     os._exit(0)
 
-marks = {}
+marks, master = {}, os.getpid()
 for _ in range(release['workers']):
     pid = os.fork()
     if not pid:
         open(mark(os.getpid()), 'w').close()
         died = time.monotonic() + (1000 if workers else how.get('dies', 1000))
         while True:
-            listener.settimeout(max(died - time.monotonic(), 0.001))
+            if time.monotonic() > died or os.getppid() != master:
+                os.remove(mark(os.getpid()))
+                os._exit(1)
+            listener.settimeout(0.1)
             try:
                 connection = listener.accept()[0]
             except socket.timeout:
-                os.remove(mark(os.getpid()))
-                os._exit(1)
+                continue
+            connection.settimeout(5)
             request = b''
             while not request.endswith(b'\\r\\n\\r\\n'):
                 piece = connection.recv(1000)
@@ -91,7 +96,7 @@ if [ -e {state}/fails-$1 ]; then cat {state}/fails-$1 >&2; exit 1; fi
 [ ! -e {state}/slow-$1 ] || exec sleep 60
 [ ! -e {state}/warns ] || echo "Warning: $1 is not what it was." >&2
 pid() {{ cat "$state/$1/pid" 2>/dev/null; }}
-alive() {{ case $(cat "/proc/$(pid "$1")/stat" 2>/dev/null) in ''|*') Z '*) return 1;; esac; }}
+alive() {{ case $(cat "/proc/$(pid "$1" | grep . || echo none)/stat" 2>/dev/null) in ''|*') Z '*) return 1;; esac; }}
 active() {{
   if [ ! -e "$state/$1" ]; then echo inactive
   elif [ -e "$state/$1/failed" ]; then echo failed
@@ -152,10 +157,23 @@ def wait_for(holds, seconds=5):
         time.sleep(0.01)
 
 
-def end_process(pid):
-    """Kills a process and its children, if there is one."""
+def has_ended(pid):
+    """Whether a process runs no more, also where nobody has asked for its end yet."""
+    return system.stat_fields(pid)[:1] in ([], [b'Z'])
+
+
+def end_process(pid, command):
+    """Kills a process that these tests have started, and its children, if it is still there.
+
+    Args:
+        pid: of the leader of a group of its own.
+        command: a path in its command line. No other process is killed: a number in a file may be any, and that of a group
+            1 stands for all processes of the machine.
+    """
     with contextlib.suppress(OSError):
-        os.killpg(pid, signal.SIGKILL)
+        ours = os.fsencode(str(command)) in Path('/proc/{}/cmdline'.format(pid)).read_bytes()
+        if ours and pid > 1 and os.getpgid(pid) == pid:
+            os.killpg(pid, signal.SIGKILL)
 
 
 class Server:
@@ -279,7 +297,7 @@ class Supervisor(SimpleXMLRPCDispatcher):
 
     def end(self):
         if self.process:
-            end_process(self.process.pid)
+            end_process(self.process.pid, self.command[-2])
             self.process.wait()
         self.server.shutdown()
         self.server.server_close()
@@ -328,7 +346,7 @@ class Systemd:
 
     def end(self):
         for path in self.folder.glob('units/*/pid'):
-            end_process(int(path.read_text()))
+            end_process(int(path.read_text() or 0), self.folder / 'gunicorn')
 
 
 class Host:

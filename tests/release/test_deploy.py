@@ -1,8 +1,21 @@
 """The hand-over: what serves after every way in which it can go well or wrong."""
 
+import json
+import os
+import socket
+import subprocess
+
 import pytest
+from release import deploy as deploy_module
+from release.config import Config
 from release.deploy import Deployment
 from release.errors import Failure
+from release.history import History
+from release.supervisor import Program
+from release.traffic import CANDIDATE, Traffic
+from standins import has_ended, wait_for
+
+SHORT = {'path': '/', 'status': 200, 'text': 'well', 'timeout': 0.3}
 
 
 def deploy(host, release, revision=''):
@@ -66,10 +79,384 @@ def test_a_second_release(first):
 )
 def test_a_bad_candidate_gets_no_request(first, how, problem):
     first.config.settle = 1
-    first.make_release('b', beside=how, health={'path': '/', 'status': 200, 'text': 'well', 'timeout': 0.5})
+    first.make_release('b', beside=how, health=SHORT)
     text = failure(first, 'b')
     assert 'The release b failed and got no request: ' in text and 'The release a serves on' in text
     assert problem in text and how.get('says', '') in text
     assert first.current == 'a' and first.get() == 'well, from a' and at_rest(first)
     assert first.releases == ['a']
 
+
+
+# -- the release is at fault
+
+
+def test_a_failed_release_keeps_its_environment_for_the_next(first):
+    first.make_release('b', environment='e2', beside={'exit': 1})
+    failure(first, 'b')
+    assert first.releases == ['a'] and (first.config.root / 'venvs/e2').exists()
+    history = Deployment(first.config).history
+    assert history.facts('b')['failed'] == 'its gunicorn ended' and history.served == ['a']
+
+
+def test_a_failed_first_release(host):
+    host.make_release('a', beside={'status': 500}, health=SHORT)
+    text = failure(host, 'a')
+    assert 'Nothing serves yet. Mend the app' in text
+    assert host.current == '' and host.releases == [] and host.services.running() == []
+
+
+def test_a_failed_command(first):
+    first.make_release('b', commands=['echo no table; exit 3'])
+    text = failure(first, 'b')
+    assert 'no table' in text and 'The release a serves on.' in text and first.releases == ['a']
+    assert not [call for call in first.services.calls() if call.startswith('start shop-next@b')]
+
+
+def test_a_release_that_is_mended(first):
+    first.make_release('b', beside={'exit': 1})
+    failure(first, 'b')
+    first.make_release('b')
+    deploy(first, 'b')
+    assert first.current == 'b' and not Deployment(first.config).history.has_failed('b')
+
+
+def test_healthy_beside_but_not_under_supervisor(first):
+    first.make_release('b', program={'exit': 1, 'says': '\x1b[31mno rights: caf\xe9\n'})
+    text = failure(first, 'b')
+    assert 'The release b was healthy on its own, but could not take over as the program shop: supervisor gave up' in text
+    assert 'The log of shop:\nno rights: caf\ufffd' in text and 'The release a serves again. Mend the app' in text
+    assert first.current == 'a' and first.get() == 'well, from a' and at_rest(first) and first.releases == ['a']
+
+
+def test_sick_under_supervisor(first):
+    first.make_release('b', program={'status': 500}, health=SHORT)
+    text = failure(first, 'b')
+    assert 'status 500 instead of 200' in text and 'The release a serves again.' in text
+    assert first.current == 'a' and at_rest(first)
+
+
+def test_the_first_release_that_cannot_take_over(host):
+    host.make_release('a', program={'exit': 1})
+    text = failure(host, 'a')
+    assert 'a serves on beside the program, as shop-next@a.service, but would not after a reboot.' in text
+    assert host.get() == 'well, from a' and host.live == 'app/next.sock' and host.releases == ['a']
+
+
+def test_one_that_cannot_take_over_is_replaced_by_a_mended_one(host):
+    host.make_release('a', program={'exit': 1})
+    failure(host, 'a')
+    host.make_release('b')
+    text = failure(host, 'b')
+    assert 'a serves beside the program' in text and '`systemctl stop shop-next@a.service`' in text
+    # as the message says
+    Deployment(host.config).candidates.stop('a')
+    deploy(host, 'b')
+    assert host.current == 'b' and host.get() == 'well, from b' and at_rest(host)
+
+
+def test_go_back_when_the_release_before_fails_too(first):
+    how = json.loads((first.config.releases / 'a/.release.json').read_text())
+    (first.config.releases / 'a/.release.json').write_text(json.dumps(dict(how, program={'exit': 1})))
+    first.make_release('b', program={'exit': 1})
+    text = failure(first, 'b')
+    assert 'Nor could the release before, a: supervisor gave up' in text
+    assert 'b serves on beside the program, as shop-next@b.service' in text
+    assert first.get() == 'well, from b' and first.get('standby.sock') == 'well, from b'
+    assert first.releases == ['a', 'b']
+
+
+def test_the_same_release_that_cannot_start_again(first):
+    how = json.loads((first.config.releases / 'a/.release.json').read_text())
+    (first.config.releases / 'a/.release.json').write_text(json.dumps(dict(how, program={'exit': 1})))
+    first.supervisor.stopProcess('shop', False)
+    text = failure(first, 'a')
+    assert 'a serves on beside the program' in text and first.get() == 'well, from a' and first.releases == ['a']
+
+
+# -- something else is at fault
+
+
+def outage(host, *releases):
+    """What the releases need, such as a database, goes down."""
+    for release in releases:
+        path = host.config.releases / release / '.release.json'
+        how = json.loads(path.read_text())
+        path.write_text(json.dumps(dict(how, beside={'status': 500}, program={'status': 500}, health=SHORT)))
+
+
+def test_rollbacks_in_an_outage_delete_nothing(first):
+    for release in 'bcd':
+        first.make_release(release)
+        deploy(first, release)
+    assert first.releases == ['b', 'c', 'd']
+    outage(first, 'b', 'c', 'd')
+    for _ in range(5):
+        with pytest.raises(Failure) as caught:
+            Deployment(first.config).rollback()
+        assert 'The release is kept, because it has served before' in str(caught.value)
+    assert first.releases == ['b', 'c', 'd'] and Deployment(first.config).history.served == ['b', 'c', 'd']
+    assert first.current == 'd' and at_rest(first)
+
+
+def test_systemd_that_refuses(first):
+    first.services.set('fails-start', 'Unit is masked.')
+    first.make_release('b')
+    text = failure(first, 'b')
+    assert 'Unit is masked.' in text and 'The release itself is not at fault' in text
+    assert first.releases == ['a', 'b'] and not Deployment(first.config).history.has_failed('b') and at_rest(first)
+    first.services.clear('fails-start')
+    deploy(first, 'b')
+    assert first.current == 'b'
+
+
+def test_supervisor_that_refuses(first):
+    first.supervisor.faults['startProcess'] = [50]
+    first.make_release('b')
+    text = failure(first, 'b')
+    assert 'supervisor refuses startProcess' in text and 'The release a serves again. The release itself is not at fault' in text
+    assert first.releases == ['a', 'b'] and first.get() == 'well, from a' and at_rest(first)
+
+
+def test_a_history_that_cannot_be_written(first, monkeypatch):
+    first.make_release('b', beside={'exit': 1})
+    real = History.remember
+
+    def remember(history, release, **facts):
+        if 'failed' in facts:
+            raise OSError(28, 'No space left on device')
+        real(history, release, **facts)
+
+    monkeypatch.setattr(History, 'remember', remember)
+    text = failure(first, 'b')
+    assert 'This could not be written down, though: [Errno 28] No space left on device' in text and 'its gunicorn ended' in text
+
+
+def test_no_such_release(first):
+    assert 'There is no whole release b (' in failure(first, 'b')
+    assert first.get() == 'well, from a' and 'b' not in Deployment(first.config).history.releases
+
+
+def test_a_candidate_that_ends_before_the_program_restarts(first, monkeypatch):
+    first.make_release('b')
+    real = Traffic.switch
+
+    def switch(traffic, target):
+        real(traffic, target)
+        if target == CANDIDATE:
+            subprocess.call(['systemctl', 'kill', 'shop-next@b.service'])
+            wait_for(lambda: has_ended((first.services.unit('b') / 'pid').read_text().strip()))
+
+    monkeypatch.setattr(Traffic, 'switch', switch)
+    text = failure(first, 'b')
+    assert 'could not take over as the program shop: its gunicorn ended' in text and 'The release a serves again' in text
+    assert first.get() == 'well, from a' and at_rest(first)
+
+
+# -- interruptions
+
+
+def interrupt(host, monkeypatch, where, release='b'):
+    """A hand-over that is killed before it does something."""
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*arguments, **more):
+        raise Killed()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*where, killed)
+        with pytest.raises(Killed):
+            deploy(host, release)
+
+
+@pytest.mark.parametrize(
+    'where',
+    [
+        (deploy_module, 'wait_until_healthy'),
+        (Traffic, 'set_standby'),
+        (Traffic, 'switch'),
+        (Program, 'restart'),
+        (Program, 'starting_pid'),
+        (History, 'remember_served'),
+    ],
+)
+def test_an_interrupted_hand_over_is_ended_by_the_next(first, monkeypatch, where):
+    first.make_release('b')
+    interrupt(first, monkeypatch, where)
+    assert first.get() in ('well, from a', 'well, from b')
+    first.make_release('c')
+    deploy(first, 'c')
+    assert first.current == 'c' and first.get() == 'well, from c' and at_rest(first)
+    assert Deployment(first.config).history.served[-1] == 'c'
+
+
+def test_an_interruption_before_the_end_is_ended_by_the_same_again(first, monkeypatch):
+    first.make_release('b')
+    interrupt(first, monkeypatch, (Program, 'starting_pid'))
+    assert first.current == 'b' and first.live == 'app/next.sock'
+    deployment = Deployment(first.config)
+    assert [text for text in deployment.pending('b') if text == 'shop-next@b.service runs']
+    deploy(first, 'b')
+    assert first.current == 'b' and first.get() == 'well, from b' and at_rest(first)
+
+
+def test_an_interrupted_release_that_cannot_take_over(first, monkeypatch, capsys):
+    first.make_release('b', program={'exit': 1})
+    interrupt(first, monkeypatch, (Deployment, 'go_back'))
+    assert first.current == 'b' and first.live == 'app/next.sock'
+    first.make_release('c')
+    deploy(first, 'c')
+    assert first.current == 'c' and first.get() == 'well, from c' and at_rest(first)
+    assert 'the release a serves again' in capsys.readouterr().out.lower()
+
+
+def test_neither_an_interrupted_release_nor_the_one_before_can_take_over(first, monkeypatch):
+    first.make_release('b', program={'exit': 1})
+    interrupt(first, monkeypatch, (Deployment, 'go_back'))
+    how = json.loads((first.config.releases / 'a/.release.json').read_text())
+    (first.config.releases / 'a/.release.json').write_text(json.dumps(dict(how, program={'exit': 1})))
+    first.make_release('c')
+    assert 'supervisor gave up' in failure(first, 'c')
+    assert first.get() == 'well, from b' and first.services.running() == ['b']
+
+
+def test_a_rollback_after_an_interruption(first, monkeypatch):
+    first.make_release('b')
+    interrupt(first, monkeypatch, (History, 'remember_served'))
+    assert first.current == 'b' and Deployment(first.config).history.served == ['a']
+    Deployment(first.config).rollback()
+    assert first.current == 'a' and first.get() == 'well, from a' and at_rest(first)
+
+
+def test_one_that_is_still_stopping(first, monkeypatch):
+    first.services.add('z', ending='\n' * 4)
+    first.make_release('b')
+    deploy(first, 'b')
+    assert first.current == 'b' and at_rest(first)
+
+
+def test_one_that_never_stops(first):
+    first.services.add('z', ending='\n' * 100000)
+    deployment = Deployment(first.config)
+    deployment.candidates.stop_timeout = 0.1
+    first.make_release('b')
+    with pytest.raises(Failure) as caught:
+        deployment.activate('b')
+    assert 'shop-next@z.service has not ended in 0.1 s' in str(caught.value) and first.get() == 'well, from a'
+    assert 'shop-next@z.service runs' in deployment.pending('b')
+
+
+# -- rollback
+
+
+def test_rollback(first, capsys):
+    first.make_release('b')
+    deploy(first, 'b', 'v2')
+    Deployment(first.config).rollback()
+    assert first.current == 'a' and first.get() == 'well, from a' and at_rest(first)
+    assert Deployment(first.config).history.served == ['a'] and capsys.readouterr().out.endswith('a serves again\n')
+    with pytest.raises(Failure) as caught:
+        Deployment(first.config).rollback()
+    assert str(caught.value) == 'There is no older release to roll back to: a is the oldest on this host.'
+
+
+def test_rollback_of_nothing(host):
+    with pytest.raises(Failure) as caught:
+        Deployment(host.config).rollback()
+    assert str(caught.value) == 'There is nothing to roll back: no release has been deployed here.'
+
+
+# -- what is so already
+
+
+def test_pending(first):
+    deployment = Deployment(first.config)
+    assert deployment.pending('b') == [
+        '{} leads to a'.format(first.config.current),
+        'the program shop is running, without b',
+    ]
+    first.supervisor.changed = ['shop']
+    first.services.add('z', failed='')
+    (first.config.run / 'live.sock').unlink()
+    assert deployment.pending('a') == [
+        '{}/live.sock leads to nothing'.format(first.config.run),
+        'the file of the program shop is not in force',
+        'shop-next@z.service runs',
+    ]
+
+
+def test_pending_where_nothing_is(host):
+    host.supervisor.known = False
+    found = Deployment(host.config).pending('a')
+    assert found[0].endswith('current leads to nothing') and 'the program shop is unknown, without a' in found
+
+
+def test_a_program_that_runs_what_has_been_replaced(first):
+    release = first.config.releases / 'a'
+    release.rename(first.config.releases / '.a.changed')
+    first.make_release('a')
+    assert Deployment(first.config).running() == ''
+    deploy(first, 'a')
+    assert Deployment(first.config).running() == 'a' and at_rest(first)
+
+
+def test_a_program_with_an_environment_that_has_been_replaced(first):
+    link = first.config.root / 'venvs/e1'
+    (first.config.root / 'venvs/e1.2').mkdir()
+    link.unlink()
+    link.symlink_to(first.config.root / 'venvs/e1.2')
+    assert Deployment(first.config).running() == ''
+
+
+def test_a_program_that_works_elsewhere(first, monkeypatch):
+    deployment = Deployment(first.config)
+    for folder in ['', '/', '/srv', str(first.config.root), str(first.config.releases) + '/a/src (deleted)x/../..']:
+        monkeypatch.setattr(deployment, 'working_folder', lambda pid, folder=folder: folder)
+        assert deployment.running() == ''
+    monkeypatch.setattr(deployment, 'working_folder', lambda pid: str(first.config.releases) + '/a/src')
+    assert deployment.running() == 'a'
+
+
+def test_the_working_folder_is_asked_as_the_app(first, monkeypatch):
+    monkeypatch.setattr(deploy_module, 'working_folder', lambda pid: '')
+    monkeypatch.setattr(deploy_module, 'call_as', lambda user, function, timeout: 'asked as ' + repr(user) + function())
+    assert Deployment(first.config).working_folder(1) == "asked as ''"
+
+
+# -- kinds of hosts
+
+
+def test_all_is_on_the_disk_before_current_moves(first, monkeypatch):
+    seen = []
+    monkeypatch.setattr(os, 'sync', lambda: seen.append(first.current))
+    first.make_release('b')
+    deploy(first, 'b')
+    assert seen == ['a'] and first.current == 'b'
+
+
+def test_redirects_are_said(host, capsys):
+    how = {'status': 302, 'header': 'Location: https://shop.example/\r\n'}
+    host.make_release('a', beside=how, program=how)
+    deploy(host, 'a')
+    assert 'warning: shop.example answers with a redirect to https://shop.example' in capsys.readouterr().out
+    assert host.current == 'a'
+
+
+def test_a_port(host, values):
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        values['bind'] = '0.0.0.0:{}'.format(free.getsockname()[1])
+    host.config = Config('shop', values)
+    host.supervisor.command[-1] = values['bind']
+    host.make_release('a')
+    deploy(host, 'a')
+    assert Deployment(host.config).pending('a') == [] and host.current == 'a'
+    assert not (host.config.run / 'live.sock').is_symlink()
+
+
+def test_the_folder_of_the_sockets_is_made_first(host):
+    host.make_release('a')
+    deploy(host, 'a')
+    assert 'systemd-tmpfiles --create /etc/tmpfiles.d/flask-shop.conf' in host.services.calls()

@@ -1,6 +1,7 @@
 """Whether a release is healthy is seen from outside, in a limited time, whatever it answers."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -237,7 +238,9 @@ def master():
     process = subprocess.Popen([sys.executable, '-S', '-E', '-c', MASTER], stdout=subprocess.PIPE, start_new_session=True)
     process.stdout.read(1)
     yield process
-    os.killpg(process.pid, 9)
+    for pid in health.children(process.pid):
+        os.kill(pid, signal.SIGKILL)
+    process.kill()
     process.wait()
     process.stdout.close()
 

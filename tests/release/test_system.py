@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from release import system
-from standins import end_process, wait_for
+from standins import wait_for
 
 SLEEPER = """
 import ctypes, os, sys, time
@@ -94,7 +94,7 @@ def test_processes_of_any_name(name, folder):
         assert before <= system.start_ticks(process.pid) < before + 1000000
         assert system.working_folder(process.pid) == str(folder)
     finally:
-        end_process(process.pid)
+        process.kill()
         process.wait()
         process.stdout.close()
     assert process.pid not in system.children(os.getpid())

@@ -74,6 +74,7 @@ WRONG = {
     'python_venv_indexes': ['https://user:hidden@a.example', ['a.example/simple'], ['https://user:hidden@a b/']],
     'python_venv_index_certificate': ['/missing.pem', 1],
     'python_venv_trusted_hosts': [['https://a.example'], 'a.example'],
+    'python_venv_source_packages': [['missing'], 'flask', [':all:'], ['flask,gunicorn'], ['Flask_'], [1], ['gunicorn', 'nothing.here']],
     'python_venv_timeout': [0, 'x'],
     'python_venv_retries': [-1, True],
     'mirrors_apt': ['http://user:hidden@a.example/debian', ['a.example'], ['ftp://user:hidden@a.example/debian'], [1]],
@@ -129,8 +130,16 @@ RIGHT = [
      'python_venv_indexes': ['https://token@index.example/simple/']},
     {'flask_app_root': '/opt/shop', 'flask_app_user_home': '/opt/shop/home'}, {'flask_app_root': '/opt/shopping'},
     {'flask_app_root': '/opt/shop2', 'flask_app_user_home': '/opt/shop'},
+    {'python_venv_source_packages': ['Flask', 'Typing.Extensions'], 'python_venv_indexes': ['https://index.example/simple/']},
     {'python_venv_python': 'python3.8', 'flask_app_wsgi': 'app:app', 'flask_app_health_path': '/?a=b'},
 ]  # fmt: skip
+
+# what source packages cannot be combined with, by what the run says
+UNBUILDABLE = {
+    'would see the password of https://***@a.example/': {'python_venv_indexes': ['https://b.example', 'https://user:hidden@a.example/']},
+    'would see the password of http://***@proxy.example': {'mirrors_proxy': 'http://user:hidden@proxy.example'},
+    'a bundle holds wheels only': {'mirrors_bundle': str(ROOT)},
+}
 
 
 def folders(tmp_path_factory):
@@ -138,6 +147,11 @@ def folders(tmp_path_factory):
     texts = {'requirements.txt': {'app.py': ''}, 'gunicorn': {'app.py': '', 'requirements.txt': 'flask==3.1.3\n# gunicorn\n'},
              'locks': {'app.py': '', 'requirements.txt': 'gunicorn==23.0.0 --hash=sha256:1\n-r other.txt\n'},
              'hashes': {'app.py': '', 'requirements.txt': 'gunicorn==23.0.0\n'},
+             'https://a.example/x.zip': {'app.py': '', 'requirements.txt': 'gunicorn==23.0.0 --hash=sha256:1\n'
+                                         'a @ https://a.example/a.whl --hash=sha256:1\nx @ https://a.example/x.zip --hash=sha256:1\n'},
+             'file:///x.whl': {'app.py': '', 'requirements.txt': 'gunicorn==23.0.0 --hash=sha256:1\nx@file:///x.whl --hash=sha256:1\n'},
+             '--no-binary': {'app.py': '', 'requirements.txt': '-i https://a.example \\\n  --no-bin gunicorn\n'
+                             'gunicorn==23.0.0 --hash=sha256:1\n'},
              'app.py': {'main.py': '', 'requirements.txt': 'gunicorn==23.0.0\n'}}  # fmt: skip
     for lacks, files in texts.items():
         folder = tmp_path_factory.mktemp('app')
@@ -179,6 +193,7 @@ def run(tmp_path_factory):
     hosts |= {f'lacks {lacks}': {'flask_app_src': str(folder)} for lacks, folder in folders(tmp_path_factory)}
     hosts |= {f'right {index}': values for index, values in enumerate(RIGHT)}
     hosts |= {f'root {root} home {home}': {'flask_app_root': root, 'flask_app_user_home': home} for root, home in ROOTS}
+    hosts |= {f'source {reason}': {'python_venv_source_packages': ['flask']} | values for reason, values in UNBUILDABLE.items()}
     hosts |= {f'tls {says}': values for says, values in certificates(tmp_path_factory.mktemp('tls'))}
     labels = {f'case{index}': case for index, case in enumerate(hosts)}
     inventory = tmp_path_factory.mktemp('inventory') / 'hosts.yml'
@@ -222,11 +237,15 @@ def test_a_root_below_the_accounts_home_stops_the_run_before_a_host_is_touched(r
 
 @pytest.mark.parametrize('lacks, variable', [('requirements.txt', 'flask_app_src'), ('gunicorn', 'flask_app_src'),
                                              ('locks', 'python_venv_requirements'),
-                                             ('hashes', 'python_venv_requirements'), ('app.py', 'flask_app_wsgi')])  # fmt: skip
+                                             ('hashes', 'python_venv_requirements'),
+                                             ('https://a.example/x.zip', 'python_venv_requirements'),
+                                             ('file:///x.whl', 'python_venv_requirements'), ('--no-binary', 'python_venv_requirements'),
+                                             ('app.py', 'flask_app_wsgi')])  # fmt: skip
 def test_folders_that_are_no_app_stop_the_run_before_a_host_is_touched(run, lacks, variable):
     results = run(f'lacks {lacks}')
     assert 'Look at the host' not in results
     assert variable in complaint(results)
+    assert 'a.whl' not in complaint(results)
     assert lacks in complaint(results) or lacks == 'locks'
 
 
@@ -237,6 +256,14 @@ def test_tls_that_cannot_be_stops_the_run_before_a_host_is_touched(run, says):
     results = run(f'tls {says}')
     assert 'Look at the host' not in results
     assert says in [str(result['msg']) for result in results.values() if result.get('failed')][-1]
+
+
+@pytest.mark.parametrize('reason', UNBUILDABLE)
+def test_source_packages_that_cannot_be_built_stop_the_run_before_a_host_is_touched(run, reason):
+    results = run(f'source {reason}')
+    assert 'Look at the host' not in results
+    assert reason in complaint(results) and 'python_venv_source_packages' in complaint(results)
+    assert 'hidden' not in str(results)
 
 
 def test_certificates_that_fit_get_as_far_as_the_host(run):

@@ -2,19 +2,23 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import ansible
 import pytest
 
 MODULE = Path(__file__).parents[2] / 'library/manifest.py'
+OLD = sorted(Path(os.environ.get('PYENV_ROOT') or Path.home() / '.pyenv').glob('versions/3.6.*/bin/python'))
 
 
-def run(path, **options):
+def run(path, python=sys.executable, environment=None, **options):
     """Runs the module; returns what it answers."""
     arguments = json.dumps({'ANSIBLE_MODULE_ARGS': {'path': str(path), **options}})
-    done = subprocess.run([sys.executable, MODULE], input=arguments, stdout=subprocess.PIPE, text=True, check=True)
+    command = [python, MODULE]
+    done = subprocess.run(command, input=arguments, stdout=subprocess.PIPE, text=True, check=True, timeout=20, env=environment)
     return json.loads(done.stdout)
 
 
@@ -107,3 +111,77 @@ def test_a_folder_without_a_manifest_is_not_complete(tree):
 def test_a_folder_that_is_not_there_is_not_complete(tmp_path):
     answer = run(tmp_path / 'missing')
     assert not answer['exists'] and not answer['complete']
+
+
+def disguise(path, kind):
+    """Puts something else where a file is expected."""
+    path.unlink()
+    if kind == 'fifo':
+        os.mkfifo(path)
+    elif kind == 'folder':
+        path.mkdir()
+    elif kind == 'link':
+        path.symlink_to('/dev/zero')
+    else:
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(os.path.relpath(path))
+
+
+@pytest.mark.parametrize('kind', ['fifo', 'folder', 'link', 'socket'])
+def test_what_is_no_file_is_neither_opened_nor_followed(tree, kind, monkeypatch):
+    monkeypatch.chdir(tree)
+    disguise(tree / 'package/module.py', kind)
+    answer = run(tree)
+    shown = {'fifo': 'other', 'socket': 'other'}.get(kind, kind)
+    assert answer['differences'] == [f'package/module.py: its kind was changed from file to {shown}']
+
+
+@pytest.mark.parametrize('kind', ['fifo', 'folder', 'link', 'socket'])
+def test_a_manifest_that_is_no_file_counts_for_nothing(tree, kind, monkeypatch):
+    monkeypatch.chdir(tree)
+    disguise(tree / '.manifest.json', kind)
+    assert run(tree)['differences'] == ['.manifest.json: cannot be read']
+
+
+def test_a_manifest_is_not_written_through_a_link(tree, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp('elsewhere') / 'file'
+    elsewhere.write_text('kept')
+    for name in ('.manifest.json', '.manifest.json.new'):
+        (tree / name).unlink(missing_ok=True)
+        (tree / name).symlink_to(elsewhere)
+    assert run(tree, write=True)['changed']
+    assert elsewhere.read_text() == 'kept'
+    assert run(tree)['complete']
+    assert sorted(path.name for path in tree.iterdir()) == ['.manifest.json', 'link', 'package']
+
+
+def test_links_in_a_folder_are_not_entered(tree, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp('elsewhere')
+    (tree / 'outside').symlink_to(elsewhere)
+    run(tree, write=True)
+    (elsewhere / 'file').touch()
+    assert run(tree)['complete']
+
+
+def test_a_large_file_is_read_in_parts(tree):
+    with open(tree / 'large', 'wb') as file:
+        file.truncate(1 << 30)
+    limited = tree.parent / 'limited.py'  # not an argument, for modules take theirs from there
+    limited.write_text(
+        'import resource, runpy\n'
+        'resource.setrlimit(resource.RLIMIT_AS, (700 << 20,) * 2)\n'
+        f'runpy.run_path({str(MODULE)!r}, run_name="__main__")\n'
+    )
+    arguments = json.dumps({'ANSIBLE_MODULE_ARGS': {'path': str(tree), 'write': True}})
+    done = subprocess.run([sys.executable, limited], input=arguments, stdout=subprocess.PIPE, text=True, check=True)
+    assert json.loads(done.stdout)['changed']
+
+
+@pytest.mark.skipif(not OLD, reason='no Python 3.6 here')
+def test_it_runs_on_python_3_6(tree, tmp_path_factory):
+    library = tmp_path_factory.mktemp('library')
+    (library / 'ansible').symlink_to(Path(ansible.__file__).parent)
+    environment = {'PYTHONPATH': str(library), 'PYTHONDONTWRITEBYTECODE': '1'}
+    assert run(tree, python=OLD[0], environment=environment)['complete']
+    edit(tree)
+    assert run(tree, python=OLD[0], environment=environment)['differences'] == ['package/module.py: its content was changed']

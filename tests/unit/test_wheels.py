@@ -43,7 +43,7 @@ def test_the_bundle_has_the_packages_of_all_roles():
         for task in yaml.safe_load(path.read_text()):
             names = task.get('vars', {}).get('packages_names', [])
             needed.update(names if isinstance(names, list) else [])
-    for path in ROOT.glob('roles/*/vars/main.yml'):
-        lists = yaml.safe_load(path.read_text())
-        needed.update(*(names for name, names in lists.items() if name == f'__{path.parts[-3].replace("-", "_")}_packages'))
+    for path in [*ROOT.glob('roles/*/vars/main.yml'), *ROOT.glob('roles/*/vars/main/*.yml')]:
+        role = path.relative_to(ROOT).parts[1].replace('-', '_')
+        needed.update(yaml.safe_load(path.read_text()).get(f'__{role}_packages', []))
     assert {'nginx', 'supervisor', 'ufw'} <= needed <= bundled

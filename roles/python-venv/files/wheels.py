@@ -67,7 +67,7 @@ def main(lock: str, version: str, machine: str, folder: str) -> int:
     with tempfile.NamedTemporaryFile('w', suffix='.txt') as chosen:
         chosen.write(lines_for(Path(lock).read_text(), version, machine))
         chosen.flush()
-        pip = [sys.executable, '-m', 'pip', 'download', '--quiet', '--no-input', '--require-hashes', '--no-deps']
+        pip = [sys.executable, '-I', '-m', 'pip', 'download', '--quiet', '--no-input', '--require-hashes', '--no-deps']
         return subprocess.call([*pip, *options_for(version, machine), f'--dest={folder}', f'--requirement={chosen.name}'])
 
 

@@ -104,12 +104,15 @@ def run(deployment, command):
 
     With a terminal it gets one of its own, because a process on root's terminal could type there.
     """
-    if sys.stdin.isatty() and 'INVOCATION_ID' not in os.environ:
+    on_terminal = bool(sys.stdin) and sys.stdin.isatty()
+    if on_terminal and 'INVOCATION_ID' not in os.environ:
         terminal = '--setenv=TERM=' + os.environ.get('TERM', 'linux')
         os.execvp('systemd-run', ['systemd-run', '--pty', '--quiet', '--wait', '--collect', terminal, sys.argv[0], 'run'] + command)
     release = deployment.releases.current()
     settings = deployment.releases.settings(release)
-    return commands.start(settings, deployment.releases.folder(release), command, start_new_session=not sys.stdin.isatty()).wait()
+    status = commands.start(settings, deployment.releases.folder(release), command, start_new_session=not on_terminal).wait()
+    # killed by a signal: as shells say it
+    return status if status >= 0 else 128 - status
 
 
 def show(deployment):

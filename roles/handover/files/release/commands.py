@@ -32,14 +32,20 @@ def environment(settings, folder):
     return values
 
 
+def utf_8(text):
+    """A text for the kernel: Python 3.6 in the POSIX locale would only take ASCII."""
+    return text.encode('utf-8', 'surrogateescape')
+
+
 def start(settings, folder, command, **options):
     """Starts a command as the app's account.
 
     Args:
         options: those of subprocess.Popen.
     """
+    variables = {utf_8(name): utf_8(value) for name, value in environment(settings, folder).items()}
     return subprocess.Popen(
-        command, cwd=str(folder), env=environment(settings, folder), preexec_fn=lambda: become(settings['user']), **options
+        [utf_8(part) for part in command], cwd=str(folder), env=variables, preexec_fn=lambda: become(settings['user']), **options
     )
 
 

@@ -111,8 +111,28 @@ class Deployment:
         current = self.releases.current()
         if current and self.traffic.live() == CANDIDATE:
             say('an earlier hand-over was interrupted: ending it')
-            self.promote(current)
+            try:
+                self.promote(current)
+            except Unhealthy as failure:
+                self.leave(current, failure)
         self.stop_candidates()
+
+    def leave(self, release, failure):
+        """Gets the traffic away from a release that cannot run as the program; Failure where no other can serve."""
+        older = [r for r in self.history.served if r != release and self.releases.folder(r).exists()]
+        beside = self.candidates.running()
+        say('{} cannot take over as the program {}: {}'.format(release, self.config.name, failure))
+        if older:
+            self.promote(older[-1])
+            say('the release {} serves again'.format(older[-1]))
+        elif beside:
+            unit = self.candidates.unit(beside[0])
+            raise Failure(
+                '{} serves beside the program, as {}, and there is no release to go back to. See why it cannot run as the program {}, '
+                'or give it up: `systemctl stop {}`. Then deploy again.'.format(release, unit, self.config.name, unit)
+            )
+        else:
+            self.traffic.switch(self.traffic.program)
 
     def stop_candidates(self):
         """Stops whatever runs beside the program."""

@@ -11,6 +11,11 @@ from .system import abandoned, remove
 MANIFEST = '.manifest.json'
 
 
+def without_links_before(path):
+    """The one spelling of a path, which may be a link itself: the app's folder may be behind a link."""
+    return path.parent.resolve() / path.name
+
+
 class Releases:
     """The releases of an app on this host."""
 
@@ -64,14 +69,15 @@ class Releases:
             link = self.environment_link(release)
             found |= {link, link.resolve()}
         with contextlib.suppress(Failure):
-            secrets = self.settings(release)['secrets']
+            secrets = self.settings(release).get('secrets')
             found |= {Path(secrets)} if secrets else set()
-        return found
+        return {without_links_before(path) for path in found}
 
     def keep_environment(self, release):
         """Makes the environment of a release that goes count as new, because the next release is likely to need it."""
         for path in self.needs(release):
-            os.utime(str(path), follow_symlinks=False)
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(str(path), follow_symlinks=False)
 
     def prune(self, history, serving):
         """Removes the releases that no rollback can reach, and the environments and secrets that they alone needed.
@@ -99,7 +105,8 @@ class Releases:
         freed = set().union(*(self.needs(name) for name in gone if not history.has_failed(name))) - needed
         for name in gone:
             remove(folders[name])
-        for path in list((self.config.root / 'venvs').glob('*')) + list((self.config.root / 'secrets').glob('*.json')):
+        root = self.config.root.resolve()
+        for path in [*root.glob('venvs/*'), *root.glob('secrets/*.json')]:
             if path in freed or (path not in needed and abandoned(path)):
                 remove(path)
 

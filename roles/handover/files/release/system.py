@@ -58,8 +58,10 @@ def remove(path):
 
 
 def abandoned(path):
-    """Whether a path is older than any run that may still work on it."""
-    return path.lstat().st_mtime < time.time() - ABANDONED
+    """Whether a path is older than any run that may still work on it; one that another run has just removed is not."""
+    with contextlib.suppress(FileNotFoundError):
+        return path.lstat().st_mtime < time.time() - ABANDONED
+    return False
 
 
 def stat_fields(pid, proc=Path('/proc')):

@@ -1,5 +1,6 @@
 """The candidate: a release that runs beside the program, as a systemd service."""
 
+import contextlib
 import subprocess
 import time
 
@@ -36,7 +37,8 @@ def systemctl(*arguments, timeout=60):
 def properties(unit, *names):
     """Properties of a unit, by name."""
     shown = systemctl('show', '--property=' + ','.join(names), unit)
-    return dict(line.split('=', 1) for line in shown.splitlines())
+    # among the lines there may be warnings
+    return dict(line.split('=', 1) for line in shown.splitlines() if line.partition('=')[0] in names)
 
 
 class Candidates:
@@ -52,8 +54,10 @@ class Candidates:
 
     def running(self):
         """The ids of the releases whose service runs, starts, stops or has failed."""
-        units = systemctl('list-units', '--all', '--no-legend', '--plain', '--full', '{}-next@*'.format(self.name))
-        return [line.split()[0].partition('@')[2].rpartition('.service')[0] for line in units.splitlines() if line.strip()]
+        units = systemctl('list-units', '--all', '--no-legend', '--plain', '--full', self.unit('*'))
+        # UNIT LOAD ACTIVE SUB DESCRIPTION; inactive ones are about to be forgotten
+        found = [line.split() for line in units.splitlines() if line.startswith('{}-next@'.format(self.name))]
+        return [fields[0].partition('@')[2].rpartition('.service')[0] for fields in found if fields[2] != 'inactive']
 
     def start(self, release):
         """Starts the service of a release, by its file as it is now."""
@@ -90,7 +94,8 @@ class Candidates:
         """Ends a release that never had traffic, without waiting for its requests."""
         # gunicorn's quick way. A kill of the whole service leaves orphans, whose end systemd doesn't see where it has
         # cgroups v1 in a container: it would wait for them in vain.
-        systemctl('kill', '--signal=QUIT', self.unit(release))
+        with contextlib.suppress(Failure):
+            systemctl('kill', '--signal=QUIT', self.unit(release))
         self.stop(release)
 
     def log(self, release, since):
