@@ -169,8 +169,9 @@ TOOL = {
     'command-leaves-a-daemon': Act(settings={'commands': ["setsid sh -c 'trap \"\" TERM HUP; sleep 90' & echo begun"]}),
     'command-never-ends': Act(settings={'commands': ["trap '' TERM; while :; do sleep 1; done"]}, failure='not ended', may='fail'),
     # -- answers of its health check
+    # a tool that reads no more than it needs may take it for well
     'health-never-ends': Act(
-        code=health("return flask.Response(b'x' * 65536 for _ in iter(int, 1))"), failure='answer|time|long|large', may='fail'
+        code=health("return flask.Response(b'x' * 65536 for _ in iter(int, 1))"), failure='answer|time|long|large', may='either'
     ),
     'health-drips': Act(
         code=health("return flask.Response(time.sleep(1) or b'x' for _ in iter(int, 1))"), failure='answer|time|late', may='fail'

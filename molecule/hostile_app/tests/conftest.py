@@ -26,6 +26,7 @@ PRELUDE = (SCENARIO / 'host/prelude.py').read_text()
 SHORT = os.environ.get('HOSTILE') == 'short'
 # A hand-over waits for: the candidate, requests at two sockets, the program's stop and start, and its way back.
 LIMIT = 90
+HEALTH_LIMIT = 15
 PLAYBOOK_LIMIT = 150
 
 pytest_plugins = ['pytest_load']
@@ -114,6 +115,7 @@ path = sys.argv[1]
 with open(path) as file:
     settings = json.load(file)
 settings.update(gunicorn={{}}, commands=[])
+settings['health']['timeout'] = {HEALTH_LIMIT}
 settings.update(json.loads({json.dumps(json.dumps(settings))}))
 with open(path, 'w') as file:
     json.dump(settings, file)
