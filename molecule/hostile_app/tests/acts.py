@@ -67,7 +67,7 @@ LONG_LINE = "if once(SUPERVISED):\n    for _ in range(100):\n        os.write(1,
 TOOL = {
     # -- in place of the marks by which a release tool may know a gunicorn
     'marks-are-links-to-a-secret': Act(during=MARKS % {'make': 'link(SECRET)'}, rollback=True, tried=True, short=True),
-    'marks-are-fifos': Act(during=MARKS % {'make': 'os.mkfifo'}, rollback=True, tried=True, short=True),
+    'marks-are-fifos': Act(during=MARKS % {'make': 'os.mkfifo'}, rollback=True, tried=True),
     'marks-are-folders': Act(before="put(f'{RUN}/ready-x', os.mkdir)\nput(f'{RUN}/master-x', os.mkdir)\n", rollback=True, tried=True),
     'marks-are-endless': Act(before=MARKS % {'make': "link('/dev/zero')"}),
     'marks-are-forged': Act(during=MARKS % {'make': 'file(NEW)'}, tried=True, short=True),
@@ -93,7 +93,7 @@ TOOL = {
         may='either',
         harms_itself=True,
     ),
-    'sockets-are-fifos': Act(before=SOCKETS % 'os.mkfifo', failure='next.sock|not a socket', may='either', harms_itself=True, short=True),
+    'sockets-are-fifos': Act(before=SOCKETS % 'os.mkfifo', failure='next.sock|not a socket', may='either', harms_itself=True),
     'sockets-are-links-to-nothing': Act(
         before=SOCKETS % "link('/nonexistent/socket')", failure='next.sock|answer|gunicorn ended', may='either', harms_itself=True
     ),
@@ -135,7 +135,9 @@ TOOL = {
             orphan(lambda: ([listening(name) for name in (
                 b'\\0\\n\\xff odd', b'\\0' + bytes(range(1, 100)), os.fsencode(RUN) + b'/\\xff\\n.sock', b'/tmp/\\n\\xe7.sock',
             )], time.sleep(60)))
-            time.sleep(0.2)
+            time.sleep(0.5)
+            with open('/proc/net/unix', 'rb') as sockets:
+                assert sockets.read().count(b'\\xff') == 2
         """,
         rollback=True,
         tried=True,
@@ -157,7 +159,7 @@ TOOL = {
         may='fail',
     ),
     # -- commands of the release
-    'command-prints-latin-1': Act(settings={'commands': [r"printf 'caf\351 \344\366\n'"]}, tried=True, short=True),
+    'command-prints-latin-1': Act(settings={'commands': [r"printf 'caf\351 \344\366\n'"]}, tried=True),
     'command-prints-latin-1-and-fails': Act(
         settings={'commands': [r"printf 'caf\351 no table \033[31m\n'; exit 3"]}, failure='no table', may='fail'
     ),
@@ -211,7 +213,7 @@ TOOL = {
         failure='workers|answer',
         may='fail',
     ),
-    'children-outlive-and-ignore-term': Act(code='orphan(lambda: time.sleep(90))\n', rollback=True, short=True),
+    'children-outlive-and-ignore-term': Act(code='orphan(lambda: time.sleep(90))\n', rollback=True),
     'children-accept-when-the-master-is-gone': Act(
         serving="""
             def squat(master=os.getppid()):
@@ -313,12 +315,14 @@ class Deploy(NamedTuple):
         before: as of Act; so are failure, may, tried and short.
         files: name to text, added to the app's folder; a text that begins with 'link:' becomes a link.
         variables: of the playbook.
+        twice: the playbook has run with these variables before the act.
         package: 'wheel' or 'source': a package of this kind is in the app's lock, and writes a witness as soon as it can.
     """
 
     before: str = ''
     files: Mapping = NONE
     variables: Mapping = NONE
+    twice: bool = False
     package: str = ''
     failure: str = ''
     may: str = 'succeed'
@@ -326,33 +330,34 @@ class Deploy(NamedTuple):
     short: bool = False
 
 
-REPLACE = """
-put('{path}', lambda path: None)
-os.makedirs(os.path.dirname('{path}'), exist_ok=True)
-put('{path}', {make})
-"""
-
+# What it is not allowed to replace stays, and the deploy is not affected.
+REPLACE = "put('/srv/flaskrandom/shared/{path}', {make})\n"
+INDEX = 'http://127.0.0.1:8099/simple'  # see host/index.py
+THREE_LEVELS = {'flask_app_shared': ['instance', 'a/lib/systemd']}
 
 PLAYBOOK = {
     'shared-folder-leads-to-systemd': Deploy(
-        before="os.rename(SHARED + '/instance', SHARED + '/x')\nos.symlink('/run/systemd/system', SHARED + '/instance')\n",
+        before="""
+            with contextlib.suppress(OSError):
+                os.rename(SHARED + '/instance', SHARED + '/x')
+            put(SHARED + '/instance', link('/run/systemd/system'))
+        """,
         failure='shared/instance',
         may='either',
         tried=True,
         short=True,
     ),
-    'shared-folder-is-a-fifo': Deploy(
-        before=REPLACE.format(path='/srv/flaskrandom/shared/instance', make='os.mkfifo'), failure='shared/instance', may='either'
-    ),
+    'shared-folder-is-a-fifo': Deploy(before=REPLACE.format(path='instance', make='os.mkfifo'), failure='shared/instance', may='either'),
     'shared-folder-of-three-levels-leads-away-at-the-first': Deploy(
-        before=REPLACE.format(path='/srv/flaskrandom/shared/a', make="link('/usr/local')"),
-        variables={'flask_app_shared': ['instance', 'a/b/c']},
-        failure='shared/a',
-        may='either',
+        before=REPLACE.format(path='a', make="link('/var')"), variables=THREE_LEVELS, twice=True, failure='shared/a', may='either'
     ),
     'shared-folder-of-three-levels-leads-away-at-the-second': Deploy(
-        before=REPLACE.format(path='/srv/flaskrandom/shared/a/lib', make="link('/var/lib')"),
-        variables={'flask_app_shared': ['instance', 'a/lib/systemd']},
+        before=REPLACE.format(path='a/lib', make="link('/var/lib')"), variables=THREE_LEVELS, twice=True, failure='shared/a', may='either'
+    ),
+    'shared-folder-of-three-levels-leads-away-at-the-last': Deploy(
+        before=REPLACE.format(path='a/lib/systemd', make="link('/var/lib/systemd')"),
+        variables=THREE_LEVELS,
+        twice=True,
         failure='shared/a',
         may='either',
     ),
@@ -371,6 +376,6 @@ PLAYBOOK = {
         failure='link',
         may='either',
     ),
-    'pth-of-a-package': Deploy(package='wheel', failure='evil', may='either', tried=True),
-    'source-package': Deploy(package='source', failure='evil', may='either', tried=True),
+    'pth-of-a-package': Deploy(package='wheel', variables={'python_venv_indexes': [INDEX]}, tried=True),
+    'source-package': Deploy(package='source', variables={'python_venv_indexes': [INDEX]}, failure='evil', may='fail', tried=True),
 }

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import pytest
 import yaml
+from acts import NONE
 
 CHECKOUT = Path(os.environ['MOLECULE_PROJECT_DIRECTORY'])
 SCENARIO = CHECKOUT / 'molecule/hostile_app'
@@ -75,8 +76,8 @@ class Host:
             body = textwrap.indent(script, '        ')
             script = f'while True:\n    with contextlib.suppress(OSError):\n{body}\n    time.sleep(0.03)\n'
         self.write('/opt/hostile/act.py', f'{PRELUDE}\nNEW = {new!r}\n{script}')
-        command = 'cd /; runuser -u flaskrandom -- /usr/bin/python3 -I /opt/hostile/act.py'
-        self.root(f'{command} </dev/null >/dev/null 2>&1 & sleep 0.3' if repeat else f'timeout 30 {command} >/dev/null')
+        command = 'runuser -u flaskrandom -- /usr/bin/python3 -I /opt/hostile/act.py'
+        self.root(f'cd /; {command} </dev/null >/dev/null 2>&1 & sleep 0.3' if repeat else f'cd /; timeout 30 {command} >/dev/null')
 
     def code(self, code, release, new):
         """Lets one release run code when it is imported."""
@@ -136,8 +137,8 @@ END
         assert output or not size, f'the release tool printed {size} bytes'
         return Outcome(int(status), base64.b64decode(output).decode('utf-8', 'backslashreplace'), seconds, release)
 
-    def playbook(self, name, files, variables, package):
-        """Runs the playbook with the app and further files in its folder."""
+    def playbook(self, name, files=NONE, variables=NONE, package=''):
+        """Runs the playbook with the app and further files in its folder; returns its Outcome."""
         app = self.folder / name / 'app'
         shutil.copytree(SCENARIO / 'app', app)
         lock = (CHECKOUT / 'molecule/release/app/requirements.txt').read_text()
@@ -187,14 +188,20 @@ END
                     source.addfile(entry, io.BytesIO(text.encode()))
         self.write('/opt/hostile/' + name, data.getvalue())
         digest = hashlib.sha256(data.getvalue()).hexdigest()
-        return f'evil @ file:///opt/hostile/{name} --hash=sha256:{digest}\n'
+        self.root(
+            # the index that pip goes to by itself
+            'systemctl stop index 2>/dev/null; index=$(/srv/flaskrandom/current/bin/python -c '
+            '"from pip._internal.models.index import PyPI; print(PyPI.simple_url)"); '
+            f'systemd-run --unit=index python3 -I /opt/hostile/index.py {name} "$index"'
+        )
+        return f'evil==1.0 --hash=sha256:{digest}\n'
 
     # -- before and after an act
 
     def prepare(self):
         """Brings the judge, the secret and root's socket to the host."""
         self.root('mkdir -p /opt/hostile')
-        for name in ('judge.py', 'guard.py'):
+        for name in ('judge.py', 'guard.py', 'index.py'):
             self.write('/opt/hostile/' + name, (SCENARIO / 'host' / name).read_text())
         self.write('/root/secret', self.token, mode='0600')
         self.root('systemctl stop guard 2>/dev/null; systemd-run --unit=guard python3 -I /opt/hostile/guard.py')
@@ -264,6 +271,6 @@ def victim(host, machine):
     """The machine, with the hostile app on it."""
     victim = Host(host, machine)
     victim.prepare()
-    first = victim.playbook('tame', {}, {}, '')
+    first = victim.playbook('tame')
     assert first.status == 0, first.output
     return victim
