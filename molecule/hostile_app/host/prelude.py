@@ -92,6 +92,8 @@ def orphan(work):
 
 def listening(path):
     """A unix socket that listens."""
+    with contextlib.suppress(OSError, ValueError):
+        os.unlink(path)
     new = socket.socket(socket.AF_UNIX)
     new.bind(path)
     new.listen(8)

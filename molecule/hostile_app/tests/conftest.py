@@ -190,7 +190,7 @@ END
         digest = hashlib.sha256(data.getvalue()).hexdigest()
         self.root(
             # the index that pip goes to by itself
-            'systemctl stop index 2>/dev/null; index=$(/srv/flaskrandom/current/bin/python -c '
+            'systemctl stop index 2>/dev/null; index=$(runuser -u flaskrandom -- /srv/flaskrandom/current/bin/python -c '
             '"from pip._internal.models.index import PyPI; print(PyPI.simple_url)"); '
             f'systemd-run --unit=index python3 -I /opt/hostile/index.py {name} "$index"'
         )
