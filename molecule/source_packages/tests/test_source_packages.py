@@ -54,8 +54,9 @@ def play(playbook, *options):
     done = subprocess.run(
         ['ansible-playbook', '-i', FOLDER / 'inventory', playbook, *options],
         cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        env=os.environ | {'ANSIBLE_FORCE_COLOR': '0', 'ANSIBLE_NOCOLOR': '1'},
     )  # fmt: skip
-    return done.returncode, ' '.join(done.stdout.split())
+    return done.returncode, ' '.join(done.stdout.split()).replace("''", "'")  # as YAML writes it
 
 
 def build(name, *sources):
