@@ -231,7 +231,10 @@ def test_detached_says_so_when_it_is_killed(shows):
 
 
 CALLER = """
-import sys, time
+import signal, sys, time
+# nohup, or a shell in the background, may have these tests ignore them
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {package!r})
 from release import cli
 from release.system import say

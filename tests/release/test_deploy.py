@@ -248,7 +248,9 @@ def test_a_candidate_that_ends_before_the_program_restarts(first, monkeypatch):
             wait_for(lambda: has_ended((first.services.unit('b') / 'pid').read_text().strip()))
 
     monkeypatch.setattr(Traffic, 'switch', switch)
+    program = Deployment(first.config).program.pid()
     text = failure(first, 'b')
+    assert Deployment(first.config).program.pid() == program, 'nothing served meanwhile'
     assert 'could not take over as the program shop: its gunicorn ended' in text and 'The release a serves again' in text
     assert first.get() == 'well, from a' and at_rest(first)
 

@@ -13,10 +13,12 @@ TASKS = Path(__file__).parents[2] / 'roles/flask-app/tasks/release.yml'
 
 
 def options():
-    """The interpreter's options in the role."""
+    """The interpreter's options in the role, which is not the environment's."""
     tasks = next(task['block'] for task in yaml.safe_load(TASKS.read_text()) if 'block' in task)
     task = next(task for task in tasks if task['name'] == 'Compile the release')
     arguments = task['ansible.builtin.command']['argv']
+    # a wheel can bring a bin/python of its own
+    assert arguments[0] == '{{ flask_app_compile_python }}'
     return arguments[1 : arguments.index('compileall') + 1]
 
 

@@ -140,7 +140,7 @@ def test_health_checks_ask_as_clients_do(values, host, scheme, redirect_ok):
         (302, 'https://a.example.evil/', False),
         (302, 'https://axexample/', False),
         (302, '/login', False),
-        (303, 'https://a.example/', False),
+        (303, 'https://a.example/', True),
         (200, 'https://a.example/', False),
     ],
 )

@@ -101,7 +101,7 @@ def reached(host, neighbour):
     Meanwhile there are two servers that somebody left open to the world, one of them at a port that a variable lets in.
     """
     for port in (9000, 9999):
-        host.run_expect([0], 'sudo systemd-run --unit=open-%s python3 -c %s %s', port, SERVER, port)
+        host.run_expect([0], 'sudo systemd-run --unit=open-%s python3 -c %s %s', str(port), SERVER, str(port))
     host.run_expect([0], "timeout 10 sh -c 'until ss -ltn | grep -q :9000 && ss -ltn | grep -q :9999; do sleep 0.2; done'")
 
     def scan(family):

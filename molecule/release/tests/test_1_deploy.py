@@ -93,4 +93,4 @@ def test_secrets_are_seen_by_nobody(machine, root):
         root('ls /srv/flaskrandom/secrets/*.json'),
         '0',
     ]
-    assert root('stat -c "%U %a" /srv/flaskrandom/secrets/*.json') == 'flaskrandom 600'
+    assert root('stat -c "%U %a" /srv/flaskrandom/secrets/*.json') == 'root 640'

@@ -88,7 +88,7 @@ def test_they_go_as_they_came(machine, app, root, tuned):
 
 @pytest.mark.parametrize(
     'variables',
-    [{'flask_app_gunicorn': {'chdir': 'src'}, 'flask_app_wsgi': 'inner:app'}, {'flask_app_bind': '127.0.0.1:5000'}],
+    [{'flask_app_gunicorn': {'chdir': 'src'}, 'flask_app_wsgi': 'inner:app'}, {'flask_app_bind': '127.0.0.1:5003'}],
     ids=['chdir', 'tcp'],
 )
 def test_a_second_run_with_other_settings_of_gunicorn_changes_nothing(machine, root, variables):
@@ -106,3 +106,10 @@ def test_the_socket_comes_back_after_tcp(machine, root):
     machine.deploy(machine.app('socket-again'))
     assert machine.release() == 'socket-again'
     assert root('readlink /run/flaskrandom/live.sock') == 'app/flaskrandom.sock'
+
+
+def test_a_port_that_nginx_has_stops_the_run(machine):
+    run = machine.start_deploy(machine.app('port-of-nginx'), flask_app_bind='127.0.0.1:5000')
+    assert run.wait() != 0
+    assert 'nginx has 5000 (flask_app_bind)' in run.output
+    assert machine.release() != 'port-of-nginx'

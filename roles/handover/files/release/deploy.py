@@ -7,7 +7,7 @@ import time
 from .accounts import call_as
 from .commands import prepare
 from .errors import Failure, Unhealthy
-from .health import wait_until_healthy
+from .health import REDIRECTED, wait_until_healthy
 from .history import History
 from .logs import LogFile
 from .releases import Releases
@@ -17,11 +17,7 @@ from .systemd import Candidates
 from .traffic import CANDIDATE, Traffic
 
 LOOK_TIMEOUT = 5  # seconds for a look at a process
-STOP_MARGIN = 15  # seconds beyond graceful_timeout after which a stop has failed; both services kill after 5
-REDIRECTED = (
-    'warning: {0} answers with a redirect to https://{0}, which this host does not serve. Set tls_mode, '
-    'or nginx_trusted_proxies where a balancer before this host has the certificate.'
-)
+STOP_MARGIN = 15  # seconds beyond graceful_timeout after which a stop has failed
 
 
 class Deployment:
@@ -91,13 +87,16 @@ class Deployment:
 
     def promote(self, release):
         """Lets the program run a release, waits until it is healthy and gives it the traffic."""
-        if self.releases.current() != release:
+        moved = self.releases.current() != release
+        if moved:
             # the release's files and what belongs to it, before anything leads to them
             os.sync()
             replace_symlink(self.config.current, self.releases.folder(release))
             sync_folder(self.config.root)
         log = LogFile(self.config.log)
-        self.program.restart()
+        # one that runs it already goes on, for the candidate may have died
+        if moved or self.running() != release or self.program.pending():
+            self.program.restart()
         settings = self.releases.settings(release)
         try:
             wait_until_healthy(self.config, settings, self.config.bind, self.program.starting_pid, 0)
@@ -146,7 +145,9 @@ class Deployment:
             Failure: it does not. The message says what serves instead and what to do.
         """
         self.releases.settings(release)
-        self.history.remember(release, manifest=self.releases.written(release))
+        # until it is promoted, the program does not run it, whatever folder the program goes to
+        environment = self.history.facts(release).get('environment', '') if release == self.releases.current() else ''
+        self.history.remember(release, manifest=self.releases.written(release), environment=environment)
         subprocess.call(['systemd-tmpfiles', '--create', '/etc/tmpfiles.d/flask-{}.conf'.format(self.config.name)])
         self.end_interrupted()
         before = self.releases.current()

@@ -18,6 +18,10 @@ MARGIN = 0.5  # seconds beyond a request's own limit, which says more
 BODY_LIMIT = 1 << 20  # bytes of an answer in which the health text is looked for
 NGINX_USER = 'www-data'  # whoever asks sees no more sockets than nginx does
 REDIRECTS = (301, 302, 303, 307, 308)
+REDIRECTED = (
+    'warning: {0} answers with a redirect to https://{0}, which this host does not serve. Set tls_mode, '
+    'or nginx_trusted_proxies where a balancer before this host has the certificate.'
+)
 
 
 class UnixConnection(http.client.HTTPConnection):

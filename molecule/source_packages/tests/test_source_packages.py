@@ -1,0 +1,167 @@
+"""Packages that an index has only as source are built by an account without rights, or not at all."""
+
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+FOLDER = Path(os.environ['MOLECULE_EPHEMERAL_DIRECTORY'])
+CHECKOUT = Path(os.environ['MOLECULE_PROJECT_DIRECTORY'])
+MACHINE = yaml.safe_load((FOLDER / 'instance_config.yml').read_text())[0]
+SETUP = {
+    'sneaky': Path(__file__).with_name('sneaky.py').read_text(),
+    'broken': 'import sys\nsys.exit("Error: pg_config executable not found.")\n',
+    # what it leaves among the wheels, root could be led by
+    'linker': (
+        'import os\nfrom setuptools import setup\n'
+        'link = os.environ["HOME"] + "/../wheels/shadow-1.0-py3-none-any.whl"\n'
+        'os.path.lexists(link) or os.symlink("/etc/shadow", link)\n'
+        'setup(name="linker", version="1.0")\n'
+    ),
+}
+
+
+def sdist(name, setup):
+    """A source package; the same bytes each time."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode='w') as archive:
+        for file, text in [('setup.py', setup), ('PKG-INFO', f'Metadata-Version: 1.0\nName: {name}\nVersion: 1.0\n')]:
+            entry = tarfile.TarInfo(f'{name}-1.0/{file}')
+            entry.size = len(text.encode())
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return packed.getvalue()
+
+
+def inside(*command, stdin=None, check=True):
+    """Runs a command of root's on the machine; returns what it printed."""
+    done = subprocess.run(
+        [MACHINE['engine'], 'exec', '--interactive', MACHINE['container'], *command], input=stdin, stdout=subprocess.PIPE, check=check
+    )
+    return done.stdout.decode().strip()
+
+
+def play(playbook, *options):
+    """Runs a playbook; returns its exit code and what it said, on one line."""
+    done = subprocess.run(
+        ['ansible-playbook', '-i', FOLDER / 'inventory', playbook, *options],
+        cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        env=os.environ | {'ANSIBLE_FORCE_COLOR': '0', 'ANSIBLE_NOCOLOR': '1'},
+    )  # fmt: skip
+    return done.returncode, ' '.join(done.stdout.split()).replace("''", "'")  # as YAML writes it
+
+
+def build(name, *sources):
+    """Builds the environment of the app that needs a package."""
+    options = ['-e', f'flask_app_src={FOLDER}/{name}', '-e', json.dumps({'python_venv_source_packages': sources})]
+    return play('playbook.yml', '--tags=python-venv', *options)
+
+
+def asked_for(path):
+    """How often the index was asked for a path."""
+    return inside('journalctl', '--unit=index', '--output=cat').count(f'"GET {path} ')
+
+
+@pytest.fixture(scope='module', autouse=True)
+def index():
+    """Starts an index on the machine that has the packages, and makes an app for each."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode='w') as files:
+        files.add(Path(__file__).parents[1] / 'index.py', 'index.py')
+        for name, setup in SETUP.items():
+            content = sdist(name, setup)
+            entry = tarfile.TarInfo(f'files/{name}-1.0.tar')
+            entry.size = len(content)
+            files.addfile(entry, io.BytesIO(content))
+            shutil.copytree(CHECKOUT / 'files/flaskrandom', FOLDER / name, dirs_exist_ok=True)
+            with open(FOLDER / name / 'requirements.txt', 'a') as lock:
+                lock.write(f'{name}==1.0 \\\n    --hash=sha256:{hashlib.sha256(content).hexdigest()}\n')
+    inside('mkdir', '-p', '/opt/index')
+    inside('tar', '--extract', '--directory=/opt/index', stdin=archive.getvalue())
+    said = subprocess.run([sys.executable, '-m', 'pip', 'install', '--help'], stdout=subprocess.PIPE, text=True, check=True).stdout
+    upstream = re.search(r'index-url.*?default:? (https?://[^ )]+)', ' '.join(said.split())).group(1)
+    inside('systemd-run', '--unit=index', 'python3', '-u', '/opt/index/index.py', '/opt/index/files', upstream)
+
+
+def test_without_the_variable_nothing_is_built(index):
+    code, output = build('sneaky')
+    assert code == 2
+    assert 'No matching distribution found for sneaky==1.0' in output and 'python_venv_source_packages: [sneaky]' in output
+    assert asked_for('/simple/sneaky/') == 1  # it is no network error, so it is not tried again
+    assert asked_for('/files/sneaky-1.0.tar') == 0
+    assert inside('getent', 'passwd', 'flask-build', check=False) == ''
+
+
+def test_a_build_that_fails_says_why_at_once():
+    code, output = build('broken', 'broken')
+    assert code == 2
+    assert 'python_venv_source_packages (broken) could not be built' in output and 'pg_config executable not found' in output
+    assert asked_for('/files/broken-1.0.tar') == 1
+    assert inside('find', '/srv/flaskrandom/venvs', '-mindepth', '1') == ''
+
+
+def test_what_a_build_leaves_is_not_followed():
+    code, output = build('linker', 'linker')
+    assert code == 2
+    assert "What flask-build has built is not taken: 'shadow-1.0-py3-none-any.whl' cannot be opened" in output
+    assert inside('find', '/srv/flaskrandom/venvs', '-mindepth', '1') == ''
+
+
+@pytest.fixture(scope='module')
+def environment():
+    code, output = build('sneaky', 'Sneaky')
+    assert code == 0, output[-3000:]
+    return inside('sh', '-c', 'ls -d /srv/flaskrandom/venvs/*.*')
+
+
+@pytest.fixture(scope='module')
+def seen(environment):
+    """What the code of the package found while it was built."""
+    text = inside('sh', '-c', f'cat {environment}/lib/python3*/site-packages/sneaky.py')
+    return json.loads(eval(text.split('=', 1)[1]))
+
+
+def test_nothing_of_a_package_is_run_by_root(seen, environment):
+    assert seen['uid'] == int(inside('id', '-u', 'flask-build')) != 0
+    assert inside('getent', 'passwd', 'flask-build').split(':')[5:] == ['/nonexistent', '/usr/sbin/nologin']
+    assert seen['groups'] in ([], [int(inside('id', '-g', 'flask-build'))])
+    assert set(seen['capabilities']) == {'0' * 16}
+    assert inside('sh', '-c', f'ls {environment}/lib/python3*/site-packages/sneaky.pth')
+    assert inside('sh', '-c', 'ls /root/pth-ran', check=False) == ''
+
+
+def test_what_builds_a_package_writes_nowhere_else_and_sees_no_secret(seen, environment):
+    for action in ['write /etc/cron.d/sneaky', 'write venv', 'write bin', 'read shadow', 'read memory of root', 'sudo']:
+        assert not seen[action].startswith('done'), action
+    assert 'sesame' not in str(seen)
+    assert {name for name in seen['environment'] if 'SUDO' in name or 'ANSIBLE' in name} == set()
+
+
+def test_nothing_of_the_build_stays(environment, seen):
+    assert inside('ps', '--user', 'flask-build', '-o', 'args=', check=False) == ''
+    assert inside('systemctl', 'list-units', '--all', '--no-legend', 'flask-build*') == ''
+    left = [name for name in inside('ls', '-A', environment).split() if not re.match('(pip|setuptools)-.*[.]whl$', name)]
+    assert sorted(left) == ['.manifest.json', 'bin', 'include', 'lib', 'lib64', 'pyvenv.cfg', 'requirements.txt']
+    assert inside('find', '/', '-xdev', '-user', 'flask-build', '-not', '-path', '/proc/*') == ''
+    assert inside('find', environment, '-not', '-user', 'root') == ''
+
+
+def test_the_environment_is_whole(environment):
+    listed = inside('runuser', '-u', 'nobody', '--', f'{environment}/bin/pip', 'list', '--format=freeze')
+    assert {'sneaky==1.0', 'Flask', 'pip'} <= {line if 'sneaky' in line else line.split('==')[0] for line in listed.splitlines()}
+    code, output = build('sneaky', 'Sneaky')
+    assert code == 0 and 'changed=0' in output
+
+
+def test_remove_takes_the_account_away(environment):
+    code, output = play('playbooks/remove.yml')
+    assert code == 0, output[-3000:]
+    assert inside('getent', 'passwd', 'flask-build', check=False) == ''
