@@ -119,7 +119,8 @@ def trust_problems(untrusted: list[Mapping]) -> Iterator[str]:
     """What is wrong with the folders that root works in."""
     if untrusted:
         folders = ', '.join('{path} (owner {owner}, mode {mode})'.format(**folder) for folder in untrusted)
-        commands = '; '.join(f"sudo chown -h root: {folder['path']}; sudo chmod go-w {folder['path']}" for folder in untrusted)
+        paths = [shlex.quote(folder['path']) for folder in untrusted]
+        commands = '; '.join(f'sudo chown -h root: {path}; sudo chmod go-w {path}' for path in paths)
         yield (f'accounts other than root can change {folders}, where root writes files of the app, so they could make root '
                f'change other files. On the host: `{commands}`. Or set another flask_app_root, such as /srv/NAME.')  # fmt: skip
 
@@ -156,8 +157,8 @@ def problems(facts: Mapping, taken: list[tuple[str, Mapping]], python: str, firs
         yield (f"{' and '.join(facts['readonly'])} cannot be written: the disk is read-only. `sudo dmesg` shows why; a disk with "
                'errors needs `fsck`, otherwise `sudo mount -o remount,rw /`.')  # fmt: skip
     if facts['not_folders']:
-        yield (f"{' and '.join(facts['not_folders'])} must be a folder, but is something else. Move it away, for instance with "
-               f"`sudo mv {facts['not_folders'][0]}{{,.old}}`.")  # fmt: skip
+        yield (f"a folder is needed at {' and '.join(facts['not_folders'])}, but something else is there. Move it away, for instance "
+               f"with `sudo mv {shlex.quote(facts['not_folders'][0])}{{,.old}}`.")  # fmt: skip
     if taken:
         yield (', '.join(f"port {one['port']} ({variable}) is in use by {one['program']}" for variable, one in taken)
                + f". `systemctl status {' '.join(dict.fromkeys(str(one['pid']) for _, one in taken))}` on the host shows its service; "

@@ -34,8 +34,8 @@ inodes=/ /dev/vda1      1290240 85463 1204777    7% /
 free=/srv //nas/our files 10 20 30  1048576 524288    204800      50% /srv
 inodes=/srv //nas/our files 10 20 30       0     0        0       - /srv
 listener=LISTEN   0         128          127.0.0.53%lo:53               0.0.0.0:*        users:(("systemd-resolve",pid=512,fd=13))
-listener=LISTEN   0         511                0.0.0.0:80               0.0.0.0:*        users:(("nginx",pid=901,fd=6),("nginx",pid=900,fd=6))
-listener=LISTEN   0         511                   [::]:80                  [::]:*        users:(("nginx",pid=901,fd=7),("nginx",pid=900,fd=7))
+listener=LISTEN   0         511          0.0.0.0:80               0.0.0.0:*        users:(("nginx",pid=901,fd=6),("nginx",pid=900,fd=6))
+listener=LISTEN   0         511             [::]:80                  [::]:*        users:(("nginx",pid=901,fd=7),("nginx",pid=900,fd=7))
 listener=LISTEN   0         5                        *:8000                   *:*        users:(("my web server",pid=77,fd=3))
 listener=LISTEN   0         64                 0.0.0.0:2049             0.0.0.0:*
 claim={"name": "shop", "ports": {"flask_app_bind": 8000}, "text": "a\n b = c \u00fc"}
@@ -126,7 +126,8 @@ def test_this_machine_is_parsed():
 def test_paths_that_are_no_folders(tmp_path):
     (tmp_path / 'a file').touch()
     (tmp_path / 'link').symlink_to('missing')
-    facts = check_host.parse(look('-f', tmp_path / 'a file/x/y', '-f', tmp_path / 'a file', '-f', tmp_path / 'link', '-f', tmp_path / 'new/x'))
+    paths = [tmp_path / name for name in ('a file/x/y', 'a file', 'link', 'new/x')]
+    facts = check_host.parse(look(*(word for path in paths for word in ('-f', path))))
     assert facts['not_folders'] == [str(tmp_path / 'a file'), str(tmp_path / 'link')]
 
 
@@ -200,7 +201,7 @@ def complaints(ports=None, app='', **changed):
         ({'free': {'/': 499, '/srv': -1, '/var': 500}}, 'only 499 MB on / and -1 MB on /srv free'),
         ({'inodes': {'/': 9999, '/srv': 10000}}, '9999 on /, and 10000 are needed'),
         ({'readonly': ['/etc']}, '/etc cannot be written'),
-        ({'not_folders': ['/srv/a', '/srv/b']}, '/srv/a and /srv/b must be a folder'),
+        ({'not_folders': ['/srv/a', '/srv/b']}, 'a folder is needed at /srv/a and /srv/b'),
         ({'memory': 200, 'swap': 99}, 'has 299 MB'),
         ({'clock': time.time() - 172800}, '2880 minutes behind'),
         ({'clock': time.time() + 600}, '10 minutes ahead of'),
@@ -277,7 +278,7 @@ def test_a_host_is_asked_once_also_in_check_mode(tmp_path, root):
     (root / 'a b"$HOME').touch()
     code, output = play(tmp_path, 'host', {'hosts': {'one': HERE}, 'vars': variables}, '-vvv')
     assert output.count(' EXEC ') == 1
-    assert f'{root}/a b"$HOME must be a folder' in output.replace('\\', '') and f'can change {root}/a (' in output, output
+    assert f'a folder is needed at {root}/a b"$HOME, but' in output.replace('\\', '') and f'can change {root}/a (' in output, output
 
 
 @pytest.mark.parametrize('tasks', ['host', 'trust'])
@@ -308,7 +309,7 @@ def test_a_variable_that_group_vars_makes_from_others_cannot_be_set_anywhere(tmp
     hosts = {'hosts': {'one': value if place == 'host' else {}}, 'vars': value if place == 'all' else {}}
     code, output = play(tmp_path, 'variables', hosts, *(['-e', json.dumps(value)] if place == 'extra' else []))
     assert code == 2
-    assert 'Nothing was changed. nginx_server_names cannot be set: group_vars/all makes it from flask_app_domains. Set that' in output, output
+    assert 'Nothing was changed. nginx_server_names cannot be set: group_vars/all makes it from flask_app_domains. Set' in output, output
     assert 'tls_names' not in output and 'supervisor_programs' not in output
 
 
