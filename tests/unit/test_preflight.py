@@ -33,6 +33,7 @@ free=/ /dev/vda1          9983268 2271732   7695152      23% /
 inodes=/ /dev/vda1      1290240 85463 1204777    7% /
 free=/srv //nas/our files 10 20 30  1048576 524288    204800      50% /srv
 inodes=/srv //nas/our files 10 20 30       0     0        0       - /srv
+free=/usr /dev/vda2 9983268 9983268 -4096 100% /usr
 listener=LISTEN   0         128          127.0.0.53%lo:53               0.0.0.0:*        users:(("systemd-resolve",pid=512,fd=13))
 listener=LISTEN   0         511          0.0.0.0:80               0.0.0.0:*        users:(("nginx",pid=901,fd=6),("nginx",pid=900,fd=6))
 listener=LISTEN   0         511             [::]:80                  [::]:*        users:(("nginx",pid=901,fd=7),("nginx",pid=900,fd=7))
@@ -148,7 +149,7 @@ def test_recorded_output(ends):
     }  # fmt: skip
     assert (facts['memory'], facts['swap']) == (1987, 1023)
     assert facts['machine_id'] == '3d1219c7c4c5404aaa1f6d2a48adfda4 a7d4d85b-c02c-4fc1-b93d-bb2279f85dbe'
-    assert facts['free'] == {'/': 7514, '/srv': 200} and facts['inodes'] == {'/': 1204777}
+    assert facts['free'] == {'/': 7514, '/srv': 200, '/usr': -4} and facts['inodes'] == {'/': 1204777}
     assert [tuple(listener.values()) for listener in facts['listeners']] == [
         (53, 'systemd-resolve', 512), (80, 'nginx', 901), (8000, 'my web server', 77),
     ]  # fmt: skip
@@ -173,6 +174,8 @@ def test_output_of_others_is_not_complete(output):
 
 
 def test_a_prompt_and_a_warning_before_the_output():
+    # a prompt does not end its line
+    assert look().startswith('\n')
     before = '[sudo via ansible, key=abc] password:\r\nsudo: unable to resolve host web: Name or service not known\r\n'
     assert check_host.parse(before + RECORDED) == check_host.parse(RECORDED)
 
@@ -183,7 +186,7 @@ def test_machines_without_an_id_have_none():
 
 
 def complaints(ports=None, app='', **changed):
-    facts = check_host.parse(RECORDED.replace('204800      50%', '904800      50%')) | changed
+    facts = check_host.parse(RECORDED.replace('204800      50%', '904800      50%').replace('-4096', '904800')) | changed
     taken = check_host.strangers(facts, ports or {}, ['nginx', 'gunicorn'], app)
     return list(check_host.problems(facts, taken, '/usr/bin/python3', 600, time.time()))
 
@@ -300,7 +303,8 @@ def test_a_variable_that_group_vars_makes_from_others_cannot_be_set_anywhere(tmp
     (tmp_path / 'group_vars/all').mkdir(parents=True)
     (tmp_path / 'group_vars/all/wiring.yml').write_text(yaml.safe_dump(WIRING))
     (tmp_path / 'group_vars/all/empty.yml').touch()
-    hosts = {'hosts': {'one': {}}}
+    # nginx_listen_port is not made from others
+    hosts = {'hosts': {'one': {}, 'two': {'nginx_listen_port': 9090, 'nginx_server_names': WIRING['nginx_server_names']}}}
     assert play(tmp_path, 'variables', hosts)[0] == 0
     value = {'nginx_server_names': ['a.example']}
     if place == 'group_vars':
