@@ -224,7 +224,7 @@ class ActionModule(ActionBase):
         ssh = ['ssh', '-p', str(play.port or 22), *(['-i', play.private_key_file] if play.private_key_file else [])]
         user = f'{play.remote_user}@' if play.remote_user else ''
         return (
-            f'the host is unreachable: {said.strip()}. Try `{shlex.join([*ssh, user + play.remote_addr])}`. '
+            f'the host is unreachable: {said.strip().rstrip(".")}. Try `{shlex.join([*ssh, user + play.remote_addr])}`. '
             "Are the address and the port right, is the machine running, does the cloud's firewall allow the port? "
             'For another user, key or port: `-u USER`, `--private-key FILE`, `-e ansible_port=PORT`.'
         )
