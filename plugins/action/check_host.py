@@ -195,10 +195,9 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         args = self._task.args
         host, python, first_boot = task_vars['inventory_hostname'], args.get('python', '/usr/bin/python3'), int(args.get('first_boot', 600))
-        options = [('-t', path) for path in args.get('trusted', [])]
+        options = [('-m', python), ('-c', CLAIMS), *(('-t', path) for path in args.get('trusted', []))]
         if not args.get('only_trusted'):
-            options += [('-f', path) for path in args.get('folders', [])]
-            options[:0] = [('-w', str(first_boot)), ('-m', python), ('-c', CLAIMS)]
+            options = [('-w', str(first_boot)), *options, *(('-f', path) for path in args.get('folders', []))]
         script = Path(self._find_needle('files', 'look.sh')).read_text()
         command = shlex.join(['/bin/sh', '-c', script, 'look.sh', *(word for option in options for word in option)])
         try:

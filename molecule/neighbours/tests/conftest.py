@@ -129,12 +129,8 @@ class Neighbours:
     def load(self, title, names, rate=200):
         """Puts requests at a rate per second, shared by the apps of some names, while a block runs; each must be answered."""
         with contextlib.ExitStack() as stack:
-            results = [
-                stack.enter_context(
-                    self.put_load(f'{title}: {name}', f'http://{name}', f"--at=127.0.0.1:{MACHINE['http_port']}", f'--rate={rate / len(names)}')
-                )
-                for name in names
-            ]
+            options = [f"--at=127.0.0.1:{MACHINE['http_port']}", f'--rate={rate / len(names)}']
+            results = [stack.enter_context(self.put_load(f'{title}: {name}', f'http://{name}', *options)) for name in names]
             yield
         assert [result['failures'] for result in results] == [{}] * len(names), results
         assert all(result['requests'] > 0 for result in results)
