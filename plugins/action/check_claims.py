@@ -6,6 +6,7 @@ import importlib.util
 import json
 from pathlib import Path
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
 # Ansible finds it for modules on hosts, not for plugins on the controller.
@@ -71,7 +72,7 @@ class ActionModule(ActionBase):
         try:
             if reason := claims.problem(given['claim']):
                 raise ValueError(f'The claim is invalid: {reason}.')
-            found = found_collisions(given['claim'], given['existing'], given.get('neighbours') or {}, bool(given.get('replace', False)))
+            found = found_collisions(given['claim'], given['existing'], given.get('neighbours') or {}, boolean(given.get('replace', False)))
         except ValueError as error:
             found = [str(error)]
         if found:

@@ -46,7 +46,7 @@ def problem(claim):
         return 'it is not a dictionary'
     for field, kind in sorted(FIELDS.items()):
         if not isinstance(claim.get(field), kind):
-            return '{} is missing or of a wrong type'.format(field)
+            return f'{field} is missing or of a wrong type'
     if not APP_NAME.fullmatch(claim['name']):
         return 'name is not an app name, got {}'.format(shown(claim['name']))
     if not all(is_number(value) for field in ('ports', 'largest') for value in claim[field].values()):
@@ -90,25 +90,25 @@ def collisions(claim, others, replace=False):
         app = other['name']
 
         def taken(variable, value, mend, app=app):
-            found.append('{}: {} belongs to the app {} on this machine. {}'.format(variable, value, app, mend))
+            found.append(f'{variable}: {value} belongs to the app {app} on this machine. {mend}')
 
         if normalized(app) == normalized(claim['name']):
-            taken('flask_app_name', claim['name'], 'Names that differ only in - and _ are the same. Choose another, or remove {} first.'.format(app))
+            taken('flask_app_name', claim['name'], f'Names must differ in more than - and _. Choose another, or remove {app} first.')
         for domain in sorted(set(claim['domains']) & set(other['domains'])):
-            taken('flask_app_domains', domain, 'Take it out here, or remove it from {} first.'.format(app))
+            taken('flask_app_domains', domain, f'Take it out here, or remove it from {app} first.')
         if claim['default_site'] and other['default_site']:
-            taken('flask_app_domains', '[], the default site,', 'Set domains here, or for {} first.'.format(app))
+            taken('flask_app_domains', '[], the default site,', f'Set domains here, or for {app} first.')
         for variable, port in sorted(claim['ports'].items()):
             for theirs, used in sorted(other['ports'].items()):
                 if number(port) == number(used):
-                    taken(variable, port, 'Choose another port here, or change {} of {} first.'.format(theirs, app))
+                    taken(variable, port, f'Choose another port here, or change {theirs} of {app} first.')
         if claim['account'] == other['account']:
-            taken('flask_app_user', claim['account'], 'Choose another account here, or change it for {} first.'.format(app))
+            taken('flask_app_user', claim['account'], f'Choose another account here, or change it for {app} first.')
         for path in claim['paths']:
             for theirs in other['paths']:
                 if overlap(path, theirs):
-                    place = path if path.rstrip('/') == theirs.rstrip('/') else '{} (for {})'.format(path, theirs)
-                    taken('flask_app_root or flask_app_path', place, 'Choose another folder here, or change it for {} first.'.format(app))
+                    place = path if path.rstrip('/') == theirs.rstrip('/') else f'{path} (for {theirs})'
+                    taken('flask_app_root or flask_app_path', place, f'Choose another folder here, or change it for {app} first.')
         for field, key in [] if replace else unequal(claim, other):
             found.append(
                 '{} must be the same for all apps of a machine: {} here, {} for {}. Set the same in both, or deploy with '

@@ -71,8 +71,8 @@ def read(folder):
             reason = str(error)
         if reason:
             raise ValueError(
-                '{} cannot be used: {}. Deploy the app that it is named for again after deleting the file, '
-                'or restore it from a backup.'.format(path, reason)
+                f'{path} cannot be used: {reason}. Deploy the app that it is named for again after deleting the file, '
+                'or restore it from a backup.'
             )
         found[claim['name']] = claim
     return found
