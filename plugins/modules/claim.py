@@ -19,6 +19,7 @@ options:
   state: {type: str, choices: [present, absent, read], default: read, description: "Absent needs name, present needs claims."}
   claims: {type: list, elements: dict, default: [], description: "The claims of this run's apps on this machine."}
   name: {type: str, default: "", description: "The app whose claim is deleted."}
+  without: {type: list, elements: str, default: [], description: "Apps that `read` leaves out, such as those that go in check mode."}
   replace: {type: bool, default: false, description: "Whether other apps get this run's values of what must be equal."}
   folder: {type: path, default: /etc/flask-host, description: "The folder of the machine's files."}
 author: [flaskrandom]
@@ -145,6 +146,7 @@ def main():
             # not shown: URLs in it can have passwords
             'claims': {'type': 'list', 'elements': 'dict', 'default': [], 'no_log': True},
             'name': {'type': 'str', 'default': ''},
+            'without': {'type': 'list', 'elements': 'str', 'default': []},
             'replace': {'type': 'bool', 'default': False},
             'folder': {'type': 'path', 'default': '/etc/flask-host'},
         },
@@ -176,7 +178,7 @@ def main():
 
     module.exit_json(
         changed=bool(changes),
-        machine=merge([after[name] for name in sorted(after)]),
+        machine=merge([after[name] for name in sorted(after) if name not in given['without']]),
         claims=sorted(after),
         replaced=sorted(name for name in changes if given['state'] == 'present' and name not in names),
         diff=[
