@@ -36,14 +36,14 @@ help: ## this list
 	@sed -En 's/^([a-z-]+):.*## /\1\t/p' Makefile | column -ts $$'\t'
 
 up: .venv/made ## make a machine here and set it up: the article's API answers on HTTP_PORT=8080; IMAGE= is its OS
-	ansible-playbook -i sandbox, -e machine_http_port=$(HTTP_PORT) molecule/shared/create.yml
+	ansible-playbook -i sandbox, -e machine_http_port=$(HTTP_PORT) tools/machines/create.yml
 	ansible-playbook -i inventory/sandbox playbook.yml $(app) $(options)
 	@cat .cache/machines/welcome.txt
 
 down: .venv/made ## remove that machine
-	ansible-playbook -i sandbox, molecule/shared/destroy.yml
+	ansible-playbook -i sandbox, tools/machines/destroy.yml
 
-# The others, such as edge and tls: make molecule SCENARIO=edge
+# The others, such as security and tls: make molecule SCENARIO=security
 test: lint unit ## lint, unit tests and the scenarios article, default and release, each on a machine of its own
 	molecule test --scenario-name article --scenario-name default --scenario-name release
 
@@ -51,7 +51,7 @@ test: lint unit ## lint, unit tests and the scenarios article, default and relea
 IMAGES ?= ubuntu:18.04 debian:11 debian:12 debian:13
 test-all: ## the scenario default on each of IMAGES=, and what each was
 	for image in $(IMAGES); do $(MAKE) molecule SCENARIO=default IMAGE=$$image || exit; done
-	@for image in $(IMAGES); do IMAGE=$$image CACHE=.cache/machines molecule/shared/engine image; done | sed -E 's/.*"os": "(.*)", "why": "(.*)".*/ran on \1: \2/'
+	@for image in $(IMAGES); do IMAGE=$$image CACHE=.cache/machines tools/machines/engine image; done | sed -E 's/.*"os": "(.*)", "why": "(.*)".*/ran on \1: \2/'
 
 deploy: .venv/made ## set up HOST=[user@]address[:port] or INVENTORY=path; KEY=private key, APP=folder of another Flask app
 	ansible-playbook $(target) playbook.yml $(app) $(options)
@@ -59,18 +59,18 @@ deploy: .venv/made ## set up HOST=[user@]address[:port] or INVENTORY=path; KEY=p
 check: .venv/made ## what deploy would change, with the same variables
 	ansible-playbook $(target) playbook.yml $(app) $(options) --check --diff
 
-# The command's own exit status has a meaning (bin/drift --help); make's is 2 for any failure.
+# The command's own exit status has a meaning (tools/drift --help); make's is 2 for any failure.
 drift: .venv/made ## what somebody changed by hand on HOST= or INVENTORY=, with the same variables; ARGS=--json
-	bin/drift $(target) $(app) $(options)
+	tools/drift $(target) $(app) $(options)
 
 remove: .venv/made ## take away what deploy made on HOST= or INVENTORY=
-	ansible-playbook $(target) playbooks/remove.yml $(options)
+	ansible-playbook $(target) remove.yml $(options)
 
 rollback: .venv/made ## back to the release that served before, on HOST= or INVENTORY=
-	ansible-playbook $(target) playbooks/rollback.yml $(options)
+	ansible-playbook $(target) rollback.yml $(options)
 
 releases: .venv/made ## list the releases on HOST= or INVENTORY=
-	ansible-playbook $(target) playbooks/releases.yml $(options)
+	ansible-playbook $(target) releases.yml $(options)
 
 # FOR=3.6-x86_64 instead of a machine: the wheels only
 bundle: .venv/made ## fetch what machines like HOST= or INVENTORY= need without a network, into .cache/bundle
@@ -85,7 +85,7 @@ lint: .venv/made .cache/gixy/made ## ansible-lint, yamllint, ruff, shellcheck, g
 	yamllint --strict .
 	ruff check
 	shellcheck $$(git grep -lE '^#!.*\b(ba)?sh$$')
-	tests/gixy/run
+	tools/gixy/run
 
 unit: .venv/made ## the tests that need no machine; fails where less than 90 % of the release tool's branches are covered
 	pytest --cov
@@ -96,18 +96,18 @@ molecule: .venv/made ## one scenario: SCENARIO=default, IMAGE=debian:13, APP_PYT
 	molecule test --scenario-name $(SCENARIO)
 
 bench: .venv/made ## measure against the article's stack and write docs/bench; some 15 minutes, ARGS=--quick for two and no files
-	bench/run $(ARGS)
+	tools/bench/run $(ARGS)
 
 audit: .cache/audit/made ## known vulnerabilities of all locked packages; fails when the database cannot be asked
-	.cache/audit/bin/python tests/audit/run
+	.cache/audit/bin/python tools/audit/run
 
 docs: .venv/made ## write docs/variables.md anew from the roles' argument specs
-	python docs/variables.py >docs/variables.md
+	python tools/variables >docs/variables.md
 
 lock: .cache/uv/made ## make the locks again; ARGS=--upgrade to newer versions
 	$(lock) --python-version 3.10 requirements.in -o requirements.txt
-	$(lock) --python-version 3.10 tests/audit/requirements.in -o tests/audit/requirements.txt
-	$(lock) --python-version 3.10 tests/gixy/requirements.in -o tests/gixy/requirements.txt
+	$(lock) --python-version 3.10 tools/audit/requirements.in -o tools/audit/requirements.txt
+	$(lock) --python-version 3.10 tools/gixy/requirements.in -o tools/gixy/requirements.txt
 	$(lock) --python-version 3.6 files/flaskrandom/requirements.in -o files/flaskrandom/requirements.txt
 	$(lock) --python-version 3.6 tests/app/requirements.in -o tests/app/requirements.txt
 	$(lock) --python-version 3.6 molecule/release/app/requirements.in -o molecule/release/app/requirements.txt

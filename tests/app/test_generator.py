@@ -104,7 +104,7 @@ def article(length, num_strings):
 
 @lru_cache(maxsize=None)
 def load_article():
-    path = Path(__file__).resolve().parents[2] / "bench/article.py"
+    path = Path(__file__).resolve().parents[2] / "tools/bench/article.py"
     spec = importlib.util.spec_from_file_location("article", str(path))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

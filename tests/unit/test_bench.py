@@ -18,12 +18,12 @@ def test_the_page_and_the_plots_are_the_figures():
     files = report.render(FIGURES)
     assert {path.name for path in FOLDER.iterdir()} == set(files)
     for name, text in files.items():
-        assert (FOLDER / name).read_text() == text, 'run bench/report.py'
+        assert (FOLDER / name).read_text() == text, 'run tools/bench/report.py'
 
 
 @pytest.mark.parametrize('path', report.READMES, ids=lambda path: path.name)
 def test_readme_quotes_the_figures(path):
-    assert report.quote(path.read_text(), FIGURES) == path.read_text(), 'run bench/report.py'
+    assert report.quote(path.read_text(), FIGURES) == path.read_text(), 'run tools/bench/report.py'
 
 
 def test_a_figure_has_as_many_digits_as_people_read():

@@ -12,7 +12,7 @@ from pathlib import Path
 import ansible
 import pytest
 
-MODULE = Path(__file__).parents[2] / 'library/built_wheels.py'
+MODULE = Path(__file__).parents[2] / 'plugins/modules/built_wheels.py'
 OLD = sorted(Path(os.environ.get('PYENV_ROOT') or Path.home() / '.pyenv').glob('versions/3.6.*/bin/python'))
 LOCK = (
     '# a comment\n--index-url https://a.example/simple\n'

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-MODULE = Path(__file__).parents[2] / 'library/first_answer.py'
+MODULE = Path(__file__).parents[2] / 'plugins/modules/first_answer.py'
 DEAD = 'http://127.0.0.1:1/a'
 TOKEN = base64.b64encode(b'user:pass/word').decode()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import ansible
 import pytest
 
-MODULE = Path(__file__).parents[2] / 'library/manifest.py'
+MODULE = Path(__file__).parents[2] / 'plugins/modules/manifest.py'
 OLD = sorted(Path(os.environ.get('PYENV_ROOT') or Path.home() / '.pyenv').glob('versions/3.6.*/bin/python'))
 
 

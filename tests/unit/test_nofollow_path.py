@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-MODULE = Path(__file__).parents[2] / 'library/nofollow_path.py'
+MODULE = Path(__file__).parents[2] / 'plugins/modules/nofollow_path.py'
 APP = 4242  # an account without a name: a number is as good
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason='only root can give folders to accounts')

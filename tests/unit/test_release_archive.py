@@ -10,7 +10,7 @@ import pytest
 import yaml
 from ansible.errors import AnsibleActionFail
 
-PLUGIN = Path(__file__).parents[2] / 'roles/flask-app/action_plugins/release_archive.py'
+PLUGIN = Path(__file__).parents[2] / 'plugins/action/release_archive.py'
 
 
 @pytest.fixture(scope='module')

@@ -34,5 +34,5 @@ def test_every_role_with_defaults_has_a_spec():
 
 
 def test_the_page_of_variables_is_the_specs():
-    page = subprocess.run([sys.executable, ROLES.parent / 'docs/variables.py'], stdout=subprocess.PIPE, text=True, check=True).stdout
+    page = subprocess.run([sys.executable, ROLES.parent / 'tools/variables'], stdout=subprocess.PIPE, text=True, check=True).stdout
     assert (ROLES.parent / 'docs/variables.md').read_text() == page, 'run `make docs`'

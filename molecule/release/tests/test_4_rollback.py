@@ -17,7 +17,7 @@ def three(machine):
 def test_rollback_twice_and_forward(machine, three):
     with machine.load('two rollbacks and a deploy') as result:
         for release in ('second', 'first'):
-            run = machine.start('playbooks/rollback.yml')
+            run = machine.start('rollback.yml')
             assert run.wait() == 0, run.output
             assert machine.release() == release
         machine.deploy(three['third'])
@@ -27,7 +27,7 @@ def test_rollback_twice_and_forward(machine, three):
 
 
 def test_list_shows_what_serves(machine, root):
-    run = machine.start('playbooks/releases.yml')
+    run = machine.start('releases.yml')
     assert run.wait() == 0, run.output
     current = root('basename $(readlink /srv/flaskrandom/current)')
     assert f'* {current}' in run.output
@@ -40,7 +40,7 @@ def test_rollback_ends_at_the_oldest(machine, root):
         if 'no older release' in said:
             break
         assert machine.release() != oldest
-    run = machine.start('playbooks/rollback.yml')
+    run = machine.start('rollback.yml')
     assert run.wait() != 0
     assert 'no older release to roll back to' in run.output
     assert machine.release() == oldest

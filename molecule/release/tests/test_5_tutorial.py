@@ -40,6 +40,6 @@ def test_tutorial_keeps_its_data(machine):
         assert json.loads(machine.get()) == {'version': version, 'posts': posts, 'secret': 16}
         assert 'sans-serif' in machine.get('/static/style.css')
     commit = subprocess.run(['git', 'rev-parse', '--short=12', 'HEAD'], cwd=app, capture_output=True, text=True, check=True)
-    run = machine.start('playbooks/releases.yml', flask_app_name='flaskr')
+    run = machine.start('releases.yml', flask_app_name='flaskr')
     assert run.wait() == 0
     assert commit.stdout.strip() in run.output

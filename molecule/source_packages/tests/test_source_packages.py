@@ -162,6 +162,6 @@ def test_the_environment_is_whole(environment):
 
 
 def test_remove_takes_the_account_away(environment):
-    code, output = play('playbooks/remove.yml')
+    code, output = play('remove.yml')
     assert code == 0, output[-3000:]
     assert inside('getent', 'passwd', 'flask-build', check=False) == ''

@@ -51,12 +51,12 @@ def test_plain_http_leads_to_tls(machine, host, target):
 
 
 def test_the_acme_servers_question_is_answered_over_plain_http(machine, root):
-    root('mkdir -p /var/lib/flaskrandom-acme/.well-known/acme-challenge')
-    root('echo proof >/var/lib/flaskrandom-acme/.well-known/acme-challenge/test')
+    root('mkdir -p /var/lib/flask-host/acme/flaskrandom/.well-known/acme-challenge')
+    root('echo proof >/var/lib/flask-host/acme/flaskrandom/.well-known/acme-challenge/test')
     try:
         assert machine.ask('one.test', '/.well-known/acme-challenge/test', tls=False)[::2] == (200, 'proof\n')
     finally:
-        root('rm -r /var/lib/flaskrandom-acme/.well-known')
+        root('rm -r /var/lib/flask-host/acme/flaskrandom/.well-known')
 
 
 RESPONDER = """
@@ -66,7 +66,7 @@ for what in intermediates intermediate-keys; do
 url, context = "https://127.0.0.1:15000/" + sys.argv[1] + "/0", ssl._create_unverified_context()
 print(r.urlopen(url, context=context).read().decode())' $what >$what.pem
 done
-serial=$(openssl x509 -in /etc/ssl/flaskrandom/site.pem -noout -serial | cut -d= -f2)
+serial=$(openssl x509 -in /etc/ssl/flask-host/flaskrandom/site.pem -noout -serial | cut -d= -f2)
 printf 'V\\t400101000000Z\\t\\t%s\\tunknown\\t/CN=x\\n' $serial >index
 systemd-run --quiet --unit=ocsp -p WorkingDirectory=/etc/pebble \\
   openssl ocsp -port 8889 -index index -CA intermediates.pem -rsigner intermediates.pem -rkey intermediate-keys.pem -nmin 60
@@ -89,8 +89,8 @@ def test_the_articles_port_is_plain(host):
 
 
 def test_nobody_else_reads_the_keys(root):
-    assert root('stat -c "%U %a" /etc/ssl/flaskrandom') == 'root 700'
-    assert set(root('stat -c "%U %a" /etc/ssl/flaskrandom/*').splitlines()) == {'root 600'}
+    assert root('stat -c "%U %a" /etc/ssl/flask-host/flaskrandom') == 'root 700'
+    assert set(root('stat -c "%U %a" /etc/ssl/flask-host/flaskrandom/*').splitlines()) == {'root 600'}
 
 
 def test_the_machine_renews_by_itself(host):

@@ -54,7 +54,7 @@ def test_a_reload_that_failed_is_repeated(machine, root, by):
     while (after := machine.certificate('one.test').serial_number) == before and time.monotonic() < deadline:
         time.sleep(0.2)
     assert after != before
-    assert f'{after:X}' in root('openssl x509 -noout -serial -in /etc/ssl/flaskrandom/site.pem')
+    assert f'{after:X}' in root('openssl x509 -noout -serial -in /etc/ssl/flask-host/flaskrandom/site.pem')
 
 
 def test_a_name_is_added_without_a_lost_request(machine):
@@ -185,7 +185,7 @@ def test_tls_goes_without_a_lost_request(machine, root):
     assert status == 0, output
     unhurt(result)
     assert result['releases'].keys() == {'moved', 'one'}, json.dumps(result)
-    assert root('ls -d /etc/ssl/flaskrandom /var/lib/flaskrandom-acme /etc/letsencrypt/live/flaskrandom 2>/dev/null || true') == ''
+    assert root('ls -d /etc/ssl/flask-host/flaskrandom /var/lib/flask-host/acme/flaskrandom /etc/letsencrypt/live/flask-flaskrandom 2>/dev/null || true') == ''
     assert ':443 ' not in root('ss -ltn')
 
 

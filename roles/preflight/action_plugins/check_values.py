@@ -9,7 +9,7 @@ class ActionModule(ActionBase):
     """Action `check_values`: fails with what to do about each check that does not hold; a host is not reached.
 
     Args:
-        checks: the name of a variable with the list of checks. Each has `holds`, a template, and `mend`, a text that names
+        checks: the name of a variable with the list of checks. Each has `that`, a template, and `msg`, a text that names
             the variable and what to do. A name, because Ansible works out all that it is given, and a text is needed
             only where its check does not hold.
     """
@@ -21,9 +21,9 @@ class ActionModule(ActionBase):
         """Checks the values of one host; see the class."""
         result = super().run(tmp, task_vars)
         found = [
-            self._templar.template(check['mend'])
+            self._templar.template(check['msg'])
             for check in task_vars[self._task.args['checks']]
-            if not self._templar.template(check['holds'])
+            if not self._templar.template(check['that'])
         ]
         if found:
             result.update(failed=True, msg='\n'.join(['Nothing was changed. Mend this:', *found]))
