@@ -40,15 +40,20 @@ def claim(name, **changes):
 
 
 # passwords do not leave the machine, not even with -v
-LOOK = '''for f in /etc/flask-host/apps.d/*.json; do if [ -e "$f" ]; then printf claim=; tr -d '\\n' <"$f" | sed 's#//[^/" ]*@#//***@#g'; echo; fi; done'''
+LOOK = (
+    'for f in /etc/flask-host/apps.d/*.json; do if [ -e "$f" ]; then '
+    "printf claim=; tr -d '\\n' <\"$f\" | sed 's#//[^/\" ]*@#//***@#g'; echo; fi; done"
+)
 SECRET = ['https://me:hunter2@mirror.example/debian']
 COLLISIONS = {
     'domain': ({'domains': ['a.example', 'b.example']}, {'domains': ['b.example']},
                'flask_app_domains: b.example belongs to the app blog on this machine. Take it out here, or remove it from blog first.'),
     'default site': ({'default_site': True}, {'default_site': True},
-                     'flask_app_domains: [], the default site, belongs to the app blog on this machine. Set domains here, or for blog first.'),
+                     'flask_app_domains: [], the default site, belongs to the app blog on this machine. '
+                     'Set domains here, or for blog first.'),
     'port': ({'ports': {'nginx_local_port': 5000}}, {'ports': {'flask_app_bind': '5000'}},
-             'nginx_local_port: 5000 belongs to the app blog on this machine. Choose another port here, or change flask_app_bind of blog first.'),
+             'nginx_local_port: 5000 belongs to the app blog on this machine. '
+             'Choose another port here, or change flask_app_bind of blog first.'),
     'account': ({'account': 'web'}, {'account': 'web'},
                 'flask_app_user: web belongs to the app blog on this machine. Choose another account here, or change it for blog first.'),
     'path': ({'paths': ['/srv/x']}, {'paths': ['/srv/x/']},
@@ -58,8 +63,8 @@ COLLISIONS = {
                     'flask_app_root or flask_app_path: /srv/x/y (for /srv/x) belongs to the app blog on this machine. '
                     'Choose another folder here, or change it for blog first.'),
     'equal': ({}, {'equal': {'mirrors_apt': SECRET}},
-              'mirrors_apt must be the same for all apps of a machine: [] here, ["https://***@mirror.example/debian"] for blog. Set the same '
-              "in both, or deploy with preflight_replace=true (make: REPLACE=1), which gives this run's value to all apps."),
+              'mirrors_apt must be the same for all apps of a machine: [] here, ["https://***@mirror.example/debian"] for blog. '
+              "Set the same in both, or deploy with preflight_replace=true (make: REPLACE=1), which gives this run's value to all apps."),
     'kernel': ({'kernel': {'a.b': '1 2'}}, {'kernel': {'a.b': 3}},
                'kernel_settings: a.b must be the same for all apps of a machine: "1 2" here, 3 for blog. Set the same '
                "in both, or deploy with preflight_replace=true (make: REPLACE=1), which gives this run's value to all apps."),
@@ -90,7 +95,8 @@ def test_what_is_no_collision():
 
 
 def test_merge():
-    one = claim('shop', any={'tls': True, 'acme': False}, largest={'n': '9'}, ports={'a': 8000}, firewall=['443/tcp'], kernel={'k': 1, 't': 'x'})
+    one = claim('shop', any={'tls': True, 'acme': False}, largest={'n': '9'}, ports={'a': 8000}, kernel={'k': 1, 't': 'x'})
+    one['firewall'] = ['443/tcp']
     two = claim('blog', any={'tls': False}, largest={'n': 10}, ports={'b': '5000'}, kernel={'k': '5'}, default_site=True)
     assert claims.merge([one, two]) == {
         'apps': ['blog', 'shop'], 'default_site': 'blog', 'firewall': ['443/tcp', '80/tcp'], 'ports': [5000, 8000],
@@ -99,15 +105,19 @@ def test_merge():
     assert claims.merge([])['apps'] == [] and claims.merge([])['default_site'] == ''
 
 
-def module(folder, check=False, **arguments):
-    """Runs the module as Ansible does; returns what it returned."""
+def started(folder, check=False, **arguments):
+    """Starts the module as Ansible does."""
     arguments = {'folder': str(folder), **arguments, '_ansible_check_mode': check}
-    done = subprocess.run(
+    return subprocess.Popen(
         [sys.executable, '-c', RUN, ROOT / 'plugins/module_utils', ROOT / 'plugins/modules/claim.py',
          json.dumps({'ANSIBLE_MODULE_ARGS': arguments})],
-        stdout=subprocess.PIPE, text=True, check=False,
+        stdout=subprocess.PIPE, text=True,
     )
-    return json.loads(done.stdout)
+
+
+def module(folder, **arguments):
+    """Runs the module; returns what it returned."""
+    return json.loads(started(folder, **arguments).communicate()[0])
 
 
 def test_the_module_writes_compares_and_deletes(tmp_path):
@@ -165,14 +175,7 @@ def test_what_a_killed_run_left_is_no_claim_and_is_replaced(tmp_path):
 
 
 def test_of_two_runs_at_once_one_gets_the_domain(tmp_path):
-    waiting = [
-        subprocess.Popen(
-            [sys.executable, '-c', RUN, ROOT / 'plugins/module_utils', ROOT / 'plugins/modules/claim.py', json.dumps({'ANSIBLE_MODULE_ARGS': {
-                'folder': str(tmp_path), 'state': 'present', 'claims': [claim(f'app{number}', domains=['a.example'])]}})],
-            stdout=subprocess.PIPE, text=True,
-        )
-        for number in range(6)
-    ]
+    waiting = [started(tmp_path, state='present', claims=[claim(f'app{number}', domains=['a.example'])]) for number in range(6)]
     results = [json.loads(each.communicate()[0]) for each in waiting]
     assert [not result.get('failed') for result in results].count(True) == 1
     assert len(os.listdir(tmp_path / 'apps.d')) == 1

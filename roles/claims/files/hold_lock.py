@@ -3,7 +3,8 @@
     python3 -IS -c SOURCE RUN PATH
 
 RUN is a JSON object: `who` (the run's apps), `from` (user@controller) and `wait`, false to only ask whether another run goes on.
-PATH is the file of the lock. Lines on stdin say that the run goes on. The end of stdin, or 45 seconds without a line, end this and free the lock.
+PATH is the file of the lock. Lines on stdin say that the run goes on; the end of stdin, or 45 seconds without a line, end this and
+free the lock.
 Prints `waiting JSON` with what the lock's holder said (who, from, since), then `locked`; without `wait` one of the two.
 """
 
