@@ -43,6 +43,11 @@ def test_apps_that_share_no_machine_go_together():
     assert machines.plan([]) == {}
 
 
+def test_first_hosts_go_before_others_so_that_the_run_is_short():
+    hosts = fleet(('a', 1), ('a', 2), ('c', 2), ('b', 2), ('b', 3))
+    assert rounds(hosts) == [['a-1', 'c-2'], ['b-2'], ['a-2', 'b-3']]
+
+
 @pytest.mark.parametrize('seed', range(200))
 def test_the_rules_hold_for_any_fleet(seed):
     chance = random.Random(seed)
