@@ -29,6 +29,8 @@ def check(path):
             if line in names:
                 sys.exit('nginx: [emerg] duplicate %s in %s:%d' % (line, path, number))
             names.append(line)
+        if line.startswith('unknown'):
+            sys.exit('nginx: [emerg] %s in %s:%d' % (line, path, number))
         if line.startswith('needs'):
             try:
                 open(line.split()[1])
@@ -163,10 +165,11 @@ def test_check_mode_on_a_bare_host_validates_nothing(tmp_path):
     assert 'is not installed' in run(tmp_path / 'etc/nginx', **site(tmp_path))['msg']
 
 
-def test_what_an_earlier_task_would_create_is_a_warning_in_check_mode(nginx):
-    said = run(nginx, check=True, **site(nginx, 'needs /nowhere/site.pem\n'))
-    assert said['changed'] and 'No such file' in said['warnings'][0]
-    assert run(nginx, **site(nginx, 'needs /nowhere/site.pem\n'))['failed']
+@pytest.mark.parametrize('line', ['needs /nowhere/site.pem', 'unknown "app_host" variable', 'unknown log format "json"'])
+def test_what_an_earlier_task_would_create_is_a_warning_in_check_mode(nginx, line):
+    said = run(nginx, check=True, **site(nginx, line + '\n'))
+    assert said['changed'] and '[emerg]' in said['warnings'][0]
+    assert run(nginx, **site(nginx, line + '\n'))['failed']
 
 
 def test_files_links_and_folders_are_removed(nginx):
