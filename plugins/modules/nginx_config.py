@@ -36,7 +36,7 @@ RETURN = 'changed_paths: {type: list, returned: always, description: Which paths
 
 # nginx -t creates logs and caches there, also in check mode, but no subfolders of subfolders
 SIDE_EFFECTS = ['/var/log/nginx/', '/var/lib/nginx/']
-ERROR = re.compile(r'\[emerg\][^\n]*')
+ERROR = re.compile(r'\[emerg\] (?:\d+#\d+: )?([^\n]*)')  # with the numbers of process and thread
 PLACE = re.compile(r' in (/\S+):\d+$')
 MISSING = re.compile(r'No such file|unknown (log format|"\w+" variable)')
 
@@ -187,7 +187,7 @@ def nginx_error(module, root, command, changes):
         status, _, error = module.run_command([*command, copy + root + '/nginx.conf'])
         error = error.replace(copy + '/', '/')
         found = ERROR.search(error)
-        return '' if status == 0 else found.group() if found else error.strip() or 'exit status {}'.format(status)
+        return '' if status == 0 else '[emerg] ' + found.group(1) if found else error.strip() or 'exit status {}'.format(status)
     finally:
         shutil.rmtree(copy)
 

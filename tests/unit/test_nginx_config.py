@@ -13,29 +13,32 @@ MODULE = Path(__file__).parents[2] / 'plugins/modules/nginx_config.py'
 OLD = sorted(Path(os.environ.get('PYENV_ROOT') or Path.home() / '.pyenv').glob('versions/3.6.*/bin/python'))
 # Reads what nginx.conf includes, as nginx does; refuses a line `bad`, a file that is missing, and a name that is there twice.
 VALIDATOR = """#!/usr/bin/env python3
-import glob, re, sys
+import glob, os, sys
 
 names = []
+
+def refuse(text):
+    sys.exit('nginx: [emerg] %d#%d: %s\\nnginx: configuration file test failed' % (os.getpid(), os.getpid(), text))
 
 def check(path):
     try:
         lines = open(path).read().splitlines()
     except OSError as error:
-        sys.exit('nginx: [emerg] open() "%s" failed (%s)' % (path, error))
+        refuse('open() "%s" failed (%s)' % (path, error))
     for number, line in enumerate(lines, 1):
         if line.startswith('bad'):
-            sys.exit('nginx: [emerg] unknown directive "%s" in %s:%d\\nnginx: test failed' % (line, path, number))
+            refuse('unknown directive "%s" in %s:%d' % (line, path, number))
         if line.startswith('upstream'):
             if line in names:
-                sys.exit('nginx: [emerg] duplicate %s in %s:%d' % (line, path, number))
+                refuse('duplicate %s in %s:%d' % (line, path, number))
             names.append(line)
         if line.startswith('unknown'):
-            sys.exit('nginx: [emerg] %s in %s:%d' % (line, path, number))
+            refuse('%s in %s:%d' % (line, path, number))
         if line.startswith('needs'):
             try:
                 open(line.split()[1])
             except OSError as error:
-                sys.exit('nginx: [emerg] cannot load: No such file or directory in %s:%d' % (path, number))
+                refuse('cannot load: No such file or directory in %s:%d' % (path, number))
         if line.startswith('include'):
             for found in sorted(glob.glob(line.split()[1])):
                 check(found)
