@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'roles/handover/files'))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'roles/flask-app/files'))
 
 from release import commands, health, supervisor, systemd, traffic
 from release.config import Config

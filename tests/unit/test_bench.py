@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / 'bench'))
+sys.path.insert(0, str(ROOT / 'tools/bench'))
 import report  # noqa: E402
 
 FOLDER = ROOT / 'docs/bench'

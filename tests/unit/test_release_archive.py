@@ -48,7 +48,7 @@ def test_patterns_match_names_and_paths(plugin, app, pattern):
     assert 'static/a.css' not in names(plugin, app, exclude=[pattern])
 
 
-DEFAULTS = yaml.safe_load((PLUGIN.parents[1] / 'defaults/main.yml').read_text())['flask_app_exclude']
+DEFAULTS = yaml.safe_load((PLUGIN.parents[2] / 'roles/flask-app/defaults/main.yml').read_text())['flask_app_exclude']
 DEVELOPERS = [
     '.env', '.env.local', 'instance/x.db', 'app.db', 'app.db-wal', 'data.sqlite3', 'logs/today', 'error.log', 'error.log.1', 'tls.key',
     'tls.pem', 'venv/pyvenv.cfg', 'node_modules/x', 'id_rsa',

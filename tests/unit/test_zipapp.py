@@ -11,12 +11,12 @@ from types import SimpleNamespace
 import pytest
 from ansible import constants
 
-ROLE = Path(__file__).parents[2] / 'roles/handover'
+ROLE = Path(__file__).parents[2] / 'roles/flask-app'
 
 
 @pytest.fixture(scope='module')
 def plugin():
-    spec = importlib.util.spec_from_file_location('zipapp_action', ROLE / 'action_plugins/zipapp.py')
+    spec = importlib.util.spec_from_file_location('zipapp_action', ROLE.parents[1] / 'plugins/action/zipapp.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
