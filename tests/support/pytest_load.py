@@ -52,10 +52,9 @@ def load(figures, tmp_path_factory):
 
     What became of the requests is in `result` after the block.
     """
-    stop = tmp_path_factory.mktemp('load') / 'stop'
-
     @contextlib.contextmanager
     def put(name, url, *options):
+        stop = tmp_path_factory.mktemp('load') / 'stop'
         command = [sys.executable, GENERATOR, url, '--seconds=600', f'--until={stop}', *options]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         result = {}
@@ -66,7 +65,6 @@ def load(figures, tmp_path_factory):
         finally:
             stop.touch()
             result.update(json.loads(process.communicate()[0]))
-            stop.unlink()
             figures.append(f'{name}: {json.dumps(result)}')
 
     return put

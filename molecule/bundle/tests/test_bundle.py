@@ -68,7 +68,7 @@ def test_a_changed_wheel_is_refused(bundle):
     with (app / 'requirements.txt').open('a') as lock:
         lock.write('# another\n')
     try:
-        code, output = play('playbook.yml', 'app', '-e', f'mirrors_bundle={BUNDLE}', '-e', f'flask_app_src={app}')
+        code, output = play('playbook.yml', 'app', '-e', f'mirrors_bundle={BUNDLE}', '-e', f'flask_app_src={app}', '-e', 'flask_app_name=flaskrandom')
     finally:
         for wheel, whole in wheels.items():
             wheel.write_bytes(whole)

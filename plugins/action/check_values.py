@@ -1,4 +1,4 @@
-"""Checks values, and says what to do about those that cannot be."""
+"""Checks values and fails with the messages of those that are wrong."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from ansible.plugins.action import ActionBase
 
 
 class ActionModule(ActionBase):
-    """Action `check_values`: fails with what to do about each check that does not hold; a host is not reached.
+    """Action `check_values`: fails with the message of each check that is not met; the host is not contacted.
 
     Args:
         checks: the name of a variable with the list of checks. Each has `that`, a template, and `msg`, a text that names
-            the variable and what to do. A name, because Ansible works out all that it is given, and a text is needed
-            only where its check does not hold.
+            the variable and what to do. A name, because Ansible evaluates all arguments, and a message can be evaluated
+            only where its check is not met.
     """
 
     TRANSFERS_FILES = False
@@ -26,5 +26,5 @@ class ActionModule(ActionBase):
             if not self._templar.template(check['that'])
         ]
         if found:
-            result.update(failed=True, msg='\n'.join(['Nothing was changed. Mend this:', *found]))
+            result.update(failed=True, msg='\n'.join(['Nothing was changed.', *found]))
         return result
