@@ -29,9 +29,8 @@ ERRORS = {
         True, ['sudo fuser'],
     ),
     'no network': (
-        {'msg': 'Failed to update apt cache: W:Failed to fetch http://a.example/debian/dists/stable/InRelease  Could not resolve '
-                "'a.example', W:Some index files failed to download. They have been ignored, or old ones used instead.", 'attempts': 4},
-        True, ["Could not resolve 'a.example'", 'old ones used instead. Does the host resolve names', 'mirrors_bundle'],
+        {'msg': 'Failed to update apt cache: unknown reason', 'attempts': 4},
+        True, ['Failed to update apt cache: unknown reason. Does the host resolve names', 'mirrors_bundle'],
     ),
     'no network, five times': (
         {'msg': f'{COMMAND}E: Failed to fetch http://a.example/nginx.deb  Could not resolve \'a.example\'\n', 'attempts': 5},
