@@ -14,33 +14,19 @@ NETWORK_ATTEMPTS = 5
 # errors of apt, of dpkg and of packages' scripts, without the command line in front of them
 ERRORS = r'(?:^|[\n ])(E: [^\n]*|dpkg: error[^\n]*[^\n:]|[^\n]* (?:subprocess|script) [^\n]*returned error[^\n]*)'
 # what to do about an error; the first pattern that matches counts
-ADVICE = (
-    (
-        LOCKED,
-        'Another program has held the lock for ten minutes; on the host, `sudo fuser -v /var/lib/dpkg/lock-frontend '
-        '/var/lib/apt/lists/lock` shows which. Let it finish, or stop it.',
-    ),
-    (
-        r'(?i)held (packages|broken)',
-        'On the host, `apt-mark showhold` lists what is held back, and `sudo apt-mark unhold NAME` releases it.',
-    ),
-    (r'(?i)unmet dep|fix-broken', 'On the host, `sudo apt --fix-broken install` repairs that.'),
-    (
-        r'(?i)dpkg|reinstalled',
-        'On the host, `sudo dpkg --configure -a` names the broken package; `sudo apt --fix-broken install` or '
-        '`sudo apt install --reinstall NAME` repairs it, or `sudo dpkg --remove --force-remove-reinstreq NAME` removes it.',
-    ),
-    (
-        NETWORK,
-        'Does the host resolve names and reach its package archive (`sudo apt update` there)? If not by itself, set mirrors_apt, '
-        'mirrors_proxy, or mirrors_bundle for a host without a network.',
-    ),
-    (
-        r'(?i)no package matching|unable to locate',
-        "On the host, /etc/apt/sources.list must name the distribution's own archive, and on Ubuntu its component universe.",
-    ),
-    ('', 'On the host, `sudo apt install {names}` shows the full output.'),
-)
+ADVICE = {
+    LOCKED: 'Another program has held the lock for ten minutes; on the host, `sudo fuser -v /var/lib/dpkg/lock-frontend '
+    '/var/lib/apt/lists/lock` shows which. Let it finish, or stop it.',
+    r'(?i)held (packages|broken)': 'On the host, `apt-mark showhold` lists what is held back, and `sudo apt-mark unhold NAME` releases it.',
+    r'(?i)unmet dep|fix-broken': 'On the host, `sudo apt --fix-broken install` repairs that.',
+    r'(?i)dpkg|reinstalled': 'On the host, `sudo dpkg --configure -a` names the broken package; `sudo apt --fix-broken install` or '
+    '`sudo apt install --reinstall NAME` repairs it, or `sudo dpkg --remove --force-remove-reinstreq NAME` removes it.',
+    NETWORK: 'Does the host resolve names and reach its package archive (`sudo apt update` there)? If not by itself, set mirrors_apt, '
+    'mirrors_proxy, or mirrors_bundle for a host without a network.',
+    r'(?i)no package matching|unable to locate': "On the host, /etc/apt/sources.list must name the distribution's own archive, and on "
+    'Ubuntu its component universe.',
+    '': 'On the host, `sudo apt install {names}` shows the full output.',
+}
 
 # the beginning of a source and its URLs, in a list or a deb822 file; Debian has security updates in an archive of their own
 SOURCE = r'(?m)^(URIs:|deb(?:-src)?(?:[ \t]+\[[^\]\n]*\])?)[ \t]+'
@@ -77,7 +63,7 @@ def error(result: Mapping, names: Iterable[str]) -> str:
     """
     said = '; '.join(dict.fromkeys(re.findall(ERRORS, text_of(result)))) or str(result.get('msg', ''))
     said = said.strip().removesuffix('.')
-    advice = next(advice for pattern, advice in ADVICE if re.search(pattern, said))
+    advice = next(advice for pattern, advice in ADVICE.items() if re.search(pattern, said))
     return f"{said}. {advice.format(names=' '.join(names))}"
 
 

@@ -178,21 +178,18 @@ class Path:
             self.change(above, self.path, os.unlink, name, dir_fd=above.fd)
 
 
-def account(name):
-    """The numbers of an account and of its first group, None and None where there is none."""
+def numbers(owner, group=None):
+    """The numbers of an account and a group (names or numbers); None and None where one does not exist.
+
+    Without a group, it is the account's first one.
+    """
     try:
-        found = pwd.getpwuid(int(name)) if name.isdigit() else pwd.getpwnam(name)
-        return found.pw_uid, found.pw_gid
+        found = pwd.getpwuid(int(owner)) if owner.isdigit() else pwd.getpwnam(owner)
+        if not group:
+            return found.pw_uid, found.pw_gid
+        return found.pw_uid, (grp.getgrgid(int(group)) if group.isdigit() else grp.getgrnam(group)).gr_gid
     except KeyError:
         return None, None
-
-
-def group_number(name):
-    """The number of a group, None where there is none."""
-    try:
-        return (grp.getgrgid(int(name)) if name.isdigit() else grp.getgrnam(name)).gr_gid
-    except KeyError:
-        return None
 
 
 def main():
@@ -210,15 +207,11 @@ def main():
         supports_check_mode=True,
     )
     wanted = dict(module.params)
-    uid, gid = account(wanted['owner'])
-    if wanted['group']:
-        gid = group_number(wanted['group'])
-    if uid is None or gid is None:
-        if not module.check_mode:
-            module.fail_json(msg='{path}: there is no account {owner}, or no group {group}. Create it first.'.format(**wanted))
-        uid = gid = None
+    uid, gid = numbers(wanted['owner'], wanted['group'])
+    if uid is None and not module.check_mode:
+        module.fail_json(msg='{path}: there is no account {owner}, or no group {group}. Create it first.'.format(**wanted))
     login = os.environ.get('SUDO_USER', '') if wanted['sudo_user'] else ''
-    wanted.update(uid=uid, gid=gid, mode=int(wanted['mode'], 8), reader=account(login)[0] or None)
+    wanted.update(uid=uid, gid=gid, mode=int(wanted['mode'], 8), reader=numbers(login)[0] or None)
     path = Path(wanted, module.check_mode)
     try:
         getattr(path, wanted['state'])()
