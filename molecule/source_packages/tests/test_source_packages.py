@@ -60,9 +60,9 @@ def play(playbook, *options):
 
 
 def build(name, *sources):
-    """Builds the environment of the app that needs a package."""
+    """Deploys the app that needs a package."""
     options = ['-e', f'flask_app_src={FOLDER}/{name}', '-e', json.dumps({'python_venv_source_packages': sources})]
-    return play('playbook.yml', '--tags=python-venv', *options)
+    return play('playbook.yml', *options)
 
 
 def asked_for(path):
