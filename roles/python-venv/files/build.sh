@@ -1,6 +1,7 @@
 #!/bin/sh
 # build.sh COMMAND...: runs a command as the build account, with variables from standard input, and ends all that it leaves.
 # eval and cat, because the account may read root's standard input but not open /dev/stdin.
+set -eu
 umask 0022
 set -a
 eval "$(cat)"
