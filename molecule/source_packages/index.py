@@ -1,4 +1,4 @@
-"""An index: python3 index.py FOLDER INDEX. What FOLDER lacks is fetched from INDEX. It writes down what it is asked for."""
+"""A package index: python3 index.py FOLDER INDEX. What FOLDER lacks is fetched from INDEX. Each request is logged."""
 
 import os
 import socketserver

@@ -1,16 +1,16 @@
 #!/usr/bin/python
-"""Ansible module: takes the wheels that another account has built. Runs on Python 3.6.
+"""Ansible module: copies the wheels that another account has built. Runs on Python 3.6.
 
-That account may have put anything in their place, so nothing is opened through a link, and only its own regular files count.
+That account may have put anything in their place, so no link is followed, and only its own regular files count.
 """
 
 import hashlib
 import os
 import pwd
 import re
-import stat
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.nofollow import FOLDER, NEW_FILE, chunks, open_file
 
 DOCUMENTATION = """
 module: built_wheels
@@ -18,44 +18,22 @@ short_description: Copies built wheels out of an account's folder and locks them
 description: No process of the account may run any more. Fails if something is no wheel, or is too large.
 author: flaskrandom
 options:
-  source:
-    type: path
-    required: true
-    description: The folder that the account has filled. Those above it must be root's.
-  owner:
-    type: str
-    required: true
-    description: The account.
-  dest:
-    type: path
-    required: true
-    description: The folder of root's to copy them into; it is created.
-  lock:
-    type: path
-    required: true
-    description: The lock that they were built by.
-  lock_dest:
-    type: path
-    required: true
-    description: Where to write the lock that has their hashes as well.
+  source: {type: path, required: true, description: The folder that the account has filled. Those above it must be root's.}
+  owner: {type: str, required: true, description: The account.}
+  dest: {type: path, required: true, description: The folder of root's to copy them into; it is created.}
+  lock: {type: path, required: true, description: The lock that they were built by.}
+  lock_dest: {type: path, required: true, description: Where to write the lock that has their hashes as well.}
   packages:
     type: list
     elements: str
     required: true
     description: The names of the packages that were built. The hashes of all others stay those of the lock.
-  max_bytes:
-    type: int
-    default: 2147483648
-    description: The size that all wheels may have together.
+  max_bytes: {type: int, default: 2147483648, description: The size that all wheels may have together.}
 """
 RETURN = """
-built:
-  description: The file names of the wheels of those packages.
-  type: list
-  returned: success
+built: {type: list, returned: success, description: The file names of the wheels of those packages.}
 """
 
-CHUNK = 1 << 20
 MOST_FILES = 2000
 WHEEL = re.compile(r'(?P<name>[A-Za-z0-9][A-Za-z0-9._]*)-[A-Za-z0-9._+!-]+\.whl')
 
@@ -70,36 +48,44 @@ def normalized(name):
 
 
 def copy(folder, name, uid, target, room):
-    """Copies one file out of a folder and returns its sha256 and its size."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    """Copies one file out of a folder.
+
+    Args:
+        folder: descriptor of the folder.
+        name: the file's name in it.
+        uid: number of the account that must own it.
+        target: path of the copy, which must not exist.
+        room: its largest size in bytes.
+
+    Returns:
+        Its sha256 and its size in bytes.
+
+    Raises:
+        Refused: it is no regular file of the account, or too large.
+    """
     try:
-        file = os.open(name, flags, dir_fd=folder)
+        file = open_file(name, folder)
     except OSError as error:
         raise Refused('{!a} cannot be opened: {}'.format(name, error.strerror)) from error
-    try:
-        info = os.fstat(file)
+    digest, size = hashlib.sha256(), 0
+    with file:
+        info = os.fstat(file.fileno())
         # a hard link can be to a file of somebody else's
-        if not stat.S_ISREG(info.st_mode) or info.st_uid != uid or info.st_nlink != 1:
+        if info.st_uid != uid or info.st_nlink != 1:
             raise Refused('{!a} is no regular file of its own'.format(name))
-        digest, size = hashlib.sha256(), 0
-        out = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-        with os.fdopen(out, 'wb') as copied:
-            while True:
-                chunk = os.read(file, CHUNK)
-                if not chunk:
-                    return digest.hexdigest(), size
+        with os.fdopen(os.open(target, NEW_FILE, 0o644), 'wb') as copied:
+            for chunk in chunks(file):
                 size += len(chunk)
                 if size > room:
                     raise Refused('the wheels are too large')
                 digest.update(chunk)
                 copied.write(chunk)
-    finally:
-        os.close(file)
+    return digest.hexdigest(), size
 
 
 def collect(source, uid, dest, room):
-    """Copies all wheels; returns the sha256 of each by its file name."""
-    folder = os.open(source, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    """Copies all wheels of a folder, `room` bytes at most; returns the sha256 of each by its file name."""
+    folder = os.open(source, FOLDER)
     try:
         names = sorted(os.listdir(folder))
         if len(names) > MOST_FILES:

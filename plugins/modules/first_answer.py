@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: finds the first of several servers that answers. It runs on hosts, so Python 3.6 must do."""
+"""Ansible module: finds the first of several servers that answers. Runs on Python 3.6."""
 
 import os
 import time
@@ -13,17 +13,17 @@ module: first_answer
 short_description: Finds the first of several servers that answers
 description:
   - Asks one after the other for its files and returns the place of the first that delivers them in time.
-  - When none does, asks each once more with ten times the patience.
+  - If none does, asks each once more with ten times the timeout.
   - User names and passwords in the URLs appear nowhere in the output.
 options:
   urls: {type: list, elements: str, required: true, description: "Base URLs, the best first."}
   paths: {type: list, elements: str, required: true, description: "What is put behind a base URL, to ask for it."}
   timeout: {type: float, default: 10, description: "Seconds in which all of a server's files must be there."}
   certificate: {type: path, description: "File with the certificates to trust, where the system's are not meant."}
-  trusted_hosts: {type: list, elements: str, default: [], description: "Hosts whose certificates are not looked at."}
+  trusted_hosts: {type: list, elements: str, default: [], description: "Hosts whose certificates are not checked."}
   proxy: {type: str, default: "", description: "URL of the proxy that leads to them."}
   no_proxy: {type: list, elements: str, default: [], description: "Hosts that are reached without it."}
-author: [flaskrandom]
+author: flaskrandom
 """
 EXAMPLES = """
 - first_answer:
@@ -34,19 +34,12 @@ RETURN = """
 index: {type: int, returned: success, description: The place of the one that answered in the list.}
 """
 
-PATIENCE = 10  # times the timeout, in the second round
+PATIENCE = 10  # times the timeout, in the second attempt
 LIMIT = 1 << 20  # bytes that are read of a file: enough to tell a slow server
 
 
 def split(url):
-    """Takes the credentials out of a URL.
-
-    Args:
-        url: may have user:password@ in front of its host.
-
-    Returns:
-        The URL without them, the user and the password, each '' where there is none.
-    """
+    """A URL without its credentials, the user and the password, each '' where there is none."""
     parts = urlsplit(url)
     credentials, _, host = parts.netloc.rpartition('@')
     user, _, password = credentials.partition(':')
@@ -54,10 +47,7 @@ def split(url):
 
 
 def secrets(urls):
-    """The parts of URLs that nobody may see, as they are written and as they are meant.
-
-    A user's name is one only where it stands alone, as tokens do: blotted out, a short one would tear up the whole text.
-    """
+    """The secret parts of URLs, encoded and decoded; a user's name counts only where it stands alone, as tokens do."""
     found = set()
     for url in urls:
         credentials = urlsplit(url).netloc.rpartition('@')[0]
@@ -67,7 +57,7 @@ def secrets(urls):
 
 
 def why_not(url, paths, timeout, **options):
-    """Why a server does not deliver its files in time, or '' if it does."""
+    """Why a server does not deliver its files in `timeout` seconds, or '' if it does; `options` are those of open_url."""
     clean, user, password = split(url)
     deadline = time.monotonic() + timeout
     for path in paths:
@@ -88,7 +78,7 @@ def why_not(url, paths, timeout, **options):
                     return f'too slow: {size} bytes in {timeout:g} s'
                 if size > LIMIT:
                     break
-        except Exception as error:  # whatever a broken server brings about
+        except Exception as error:  # a broken server can cause any
             return f"{path}: {str(error).strip('<>') or type(error).__name__}"
     return ''
 
@@ -108,7 +98,7 @@ def main():
         },
     )
     given = module.params
-    # Only what is secret in them: with the URLs themselves blotted out, nobody could read what is wrong.
+    # only the secret parts: without the URLs, errors could not be understood
     module.no_log_values.clear()
     module.no_log_values.update(secrets([*given['urls'], given['proxy']]))
     if given['proxy']:
@@ -124,7 +114,7 @@ def main():
                     module.warn(f'{line}; taking {split(url)[0]}')
                 module.exit_json(changed=False, index=index)
             refused[url] = f'{split(url)[0]} does not answer ({reason})'
-    module.fail_json(msg=f"None answers: {'; '.join(refused.values())}.")
+    module.fail_json(msg=f"None of the servers answers: {'; '.join(refused.values())}.")
 
 
 if __name__ == '__main__':

@@ -1,7 +1,6 @@
 #!/usr/bin/python
-"""Ansible module: is a folder still what it was when it was complete?
+"""Ansible module: writes a folder's manifest, or compares the folder with it. Runs on Python 3.6.
 
-With `write: true` it notes in the folder's own `.manifest.json` what is in it; else it compares. Runs on Python 3.6.
 It runs as root: below the folder it follows no link, opens regular files only and waits for none.
 """
 
@@ -11,61 +10,41 @@ import os
 import stat
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.nofollow import NEW_FILE, chunks, open_file
 
 DOCUMENTATION = """
 module: manifest
-short_description: Notes what is in a folder, and finds what has been changed since
-description: Compiled Python (C(__pycache__)) is left out, for Python writes it by itself.
+short_description: Writes a folder's manifest, .manifest.json in it, or compares the folder with it
+description: Compiled Python (C(__pycache__)) is left out, because Python writes it by itself.
 author: flaskrandom
 options:
-  path:
-    type: path
-    required: true
-    description: The folder, or a link to it.
-  write:
-    type: bool
-    default: false
-    description: Note what is in it, instead of comparing.
+  path: {type: path, required: true, description: "The folder, or a link to it."}
+  write: {type: bool, default: false, description: Whether to write the manifest instead of comparing.}
   unless_current:
     type: path
     description: >-
       A link. Where it leads to another folder, and this one is complete, its manifest gets a new time, which tells another
       run that cleans up that this run is about to use it.
 """
+EXAMPLES = """
+- manifest:
+    path: /srv/shop/venvs/0123456789ab
+"""
 RETURN = """
-exists:
-  description: Whether there is such a folder.
-  type: bool
-  returned: always
-complete:
-  description: Whether it is there and as its manifest says.
-  type: bool
-  returned: always
-differences:
-  description: What has been changed, a text for each path.
-  type: list
-  returned: always
+exists: {type: bool, returned: always, description: Whether there is such a folder.}
+complete: {type: bool, returned: always, description: Whether it is there and as its manifest says.}
+differences: {type: list, returned: always, description: "What was changed, a text for each path."}
 """
 
 NAME = '.manifest.json'
-CHUNK = 1 << 20
 KINDS = {stat.S_IFREG: 'file', stat.S_IFDIR: 'folder', stat.S_IFLNK: 'link'}
-
-
-def open_file(name, folder=None):
-    """Opens a regular file, not through a link, and not one that waits for a writer."""
-    file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        os.close(file)
-        raise OSError('{} is no regular file'.format(name))
-    return os.fdopen(file, 'rb')
 
 
 def digest(name, folder):
     """The sha256 of a regular file."""
     found = hashlib.sha256()
     with open_file(name, folder) as file:
-        for chunk in iter(lambda: file.read(CHUNK), b''):
+        for chunk in chunks(file):
             found.update(chunk)
     return found.hexdigest()
 
@@ -102,16 +81,16 @@ def entries(root):
     return found
 
 
-def noted_in(root):
-    """What the folder's manifest says; None without one, empty if it cannot be read."""
+def read(root):
+    """A folder's manifest; None without one, empty if it cannot be read."""
     try:
         with open_file(os.path.join(root, NAME)) as file:
-            noted = json.loads(file.read().decode())
+            manifest = json.loads(file.read().decode())
     except FileNotFoundError:
         return None
     except (OSError, ValueError):
         return {}
-    return noted if isinstance(noted, dict) else {}
+    return manifest if isinstance(manifest, dict) else {}
 
 
 def write(root, found):
@@ -119,24 +98,24 @@ def write(root, found):
     new = os.path.join(root, NAME + '.new')
     if os.path.lexists(new):
         os.remove(new)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644), 'w') as file:
+    with os.fdopen(os.open(new, NEW_FILE, 0o644), 'w') as file:
         json.dump(found, file, indent=0, sort_keys=True)
         os.fchmod(file.fileno(), 0o644)
     os.rename(new, os.path.join(root, NAME))
 
 
-def compare(noted, found):
+def compare(manifest, found):
     """What differs, a text for each path; of a folder that is missing or new, only the folder itself."""
     texts = []
-    for path in sorted(set(noted) | set(found)):
-        before, now = noted.get(path), found.get(path)
+    for path in sorted(set(manifest) | set(found)):
+        before, now = manifest.get(path), found.get(path)
         if before and now:
             # another kind of thing has another mode and content as well
             for what in ('kind',) if before['kind'] != now['kind'] else ('owner', 'mode', 'content'):
                 if before[what] != now[what]:
                     values = '' if what == 'content' else ' from {} to {}'.format(before[what], now[what])
                     texts.append('{}: its {} was changed{}'.format(path, what, values))
-        elif (os.path.dirname(path) or '.') in (noted if now else found):
+        elif (os.path.dirname(path) or '.') in (manifest if now else found):
             texts.append('{}: was {}'.format(path, 'added' if now else 'removed'))
     return texts
 
@@ -154,16 +133,19 @@ def main():
     if not os.path.isdir(root):
         module.exit_json(changed=False, exists=False, complete=False, differences=[])
     found = entries(root)
-    noted = noted_in(root)
+    manifest = read(root)
     if not module.params['write']:
-        differences = compare(noted, found) if noted else ['{}: {}'.format(NAME, 'is missing' if noted is None else 'cannot be read')]
+        if manifest:
+            differences = compare(manifest, found)
+        else:
+            differences = ['{}: {}'.format(NAME, 'is missing' if manifest is None else 'cannot be read')]
         current = module.params['unless_current']
         if current and not differences and os.path.realpath(current) != root and not module.check_mode:
             os.utime(os.path.join(root, NAME))
         module.exit_json(changed=False, exists=True, complete=not differences, differences=differences)
-    if noted != found and not module.check_mode:
+    if manifest != found and not module.check_mode:
         write(root, found)
-    module.exit_json(changed=noted != found, exists=True, complete=True, differences=[])
+    module.exit_json(changed=manifest != found, exists=True, complete=True, differences=[])
 
 
 if __name__ == '__main__':

@@ -1,18 +1,15 @@
 """Root takes from the build account what is a wheel, and nothing through a link."""
 
 import hashlib
-import json
 import os
 import pwd
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
-import ansible
 import pytest
+import run_module
 
-MODULE = Path(__file__).parents[2] / 'plugins/modules/built_wheels.py'
 OLD = sorted(Path(os.environ.get('PYENV_ROOT') or Path.home() / '.pyenv').glob('versions/3.6.*/bin/python'))
 LOCK = (
     '# a comment\n--index-url https://a.example/simple\n'
@@ -42,10 +39,7 @@ def run(folders, python=sys.executable, environment=None, **options):
         'lock_dest': str(folders / 'new_lock'),
         'packages': ['some-package'],
     }
-    arguments = json.dumps({'ANSIBLE_MODULE_ARGS': {**values, **options}})
-    command = [python, MODULE]
-    done = subprocess.run(command, input=arguments, stdout=subprocess.PIPE, text=True, check=False, timeout=20, env=environment)
-    return json.loads(done.stdout)
+    return run_module.run('built_wheels', {**values, **options}, python, environment)[0]
 
 
 def test_a_wheel_is_copied_and_locked(folders):
@@ -130,7 +124,5 @@ def test_very_many_files_are_refused(folders):
 
 @pytest.mark.skipif(not OLD, reason='no Python 3.6 here')
 def test_it_runs_on_python_3_6(folders, tmp_path_factory):
-    library = tmp_path_factory.mktemp('library')
-    (library / 'ansible').symlink_to(Path(ansible.__file__).parent)
-    environment = {'PYTHONPATH': str(library), 'PYTHONDONTWRITEBYTECODE': '1'}
+    environment = run_module.for_python_3_6(tmp_path_factory.mktemp('library'))
     assert run(folders, python=OLD[0], environment=environment)['built'] == ['some_package-1.0-py3-none-any.whl']

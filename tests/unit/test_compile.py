@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-TASKS = Path(__file__).parents[2] / 'roles/flask-app/tasks/release.yml'
+TASKS = Path(__file__).parents[2] / 'roles/flask-app/tasks/create_release.yml'
 
 
 def options():
-    """The interpreter's options in the role, which is not the environment's."""
+    """The options of the interpreter that compiles a release, which is not the environment's."""
     tasks = next(task['block'] for task in yaml.safe_load(TASKS.read_text()) if 'block' in task)
     task = next(task for task in tasks if task['name'] == 'Compile the release')
     arguments = task['ansible.builtin.command']['argv']
     # a wheel can bring a bin/python of its own
-    assert arguments[0] == '{{ flask_app_compile_python }}'
+    assert arguments[0] == '{{ python_venv_python }}'
     return arguments[1 : arguments.index('compileall') + 1]
 
 

@@ -1,17 +1,13 @@
 """The first server that answers is found, slow ones and dead ones are named, and nobody's password is."""
 
 import base64
-import json
-import subprocess
-import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
+import run_module
 
-MODULE = Path(__file__).parents[2] / 'plugins/modules/first_answer.py'
 DEAD = 'http://127.0.0.1:1/a'
 TOKEN = base64.b64encode(b'user:pass/word').decode()
 
@@ -47,11 +43,7 @@ def server():
 
 
 def ask(*urls, **options):
-    arguments = {'urls': urls, 'paths': ['/file'], 'timeout': 0.4, **options}
-    done = subprocess.run(
-        [sys.executable, MODULE, json.dumps({'ANSIBLE_MODULE_ARGS': arguments})], stdout=subprocess.PIPE, text=True, check=False
-    )
-    return json.loads(done.stdout), done.stdout
+    return run_module.run('first_answer', {'urls': urls, 'paths': ['/file'], 'timeout': 0.4, **options})
 
 
 def test_the_first_that_answers_is_taken_and_the_others_are_named(server):

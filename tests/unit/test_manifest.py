@@ -7,19 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-import ansible
 import pytest
+import run_module
 
-MODULE = Path(__file__).parents[2] / 'plugins/modules/manifest.py'
 OLD = sorted(Path(os.environ.get('PYENV_ROOT') or Path.home() / '.pyenv').glob('versions/3.6.*/bin/python'))
 
 
 def run(path, python=sys.executable, environment=None, **options):
     """Runs the module; returns what it answers."""
-    arguments = json.dumps({'ANSIBLE_MODULE_ARGS': {'path': str(path), **options}})
-    command = [python, MODULE]
-    done = subprocess.run(command, input=arguments, stdout=subprocess.PIPE, text=True, check=True, timeout=20, env=environment)
-    return json.loads(done.stdout)
+    return run_module.run('manifest', {'path': str(path), **options}, python, environment)[0]
 
 
 @pytest.fixture
@@ -166,22 +162,15 @@ def test_links_in_a_folder_are_not_entered(tree, tmp_path_factory):
 def test_a_large_file_is_read_in_parts(tree):
     with open(tree / 'large', 'wb') as file:
         file.truncate(1 << 30)
-    limited = tree.parent / 'limited.py'  # not an argument, for modules take theirs from there
-    limited.write_text(
-        'import resource, runpy\n'
-        'resource.setrlimit(resource.RLIMIT_AS, (700 << 20,) * 2)\n'
-        f'runpy.run_path({str(MODULE)!r}, run_name="__main__")\n'
-    )
     arguments = json.dumps({'ANSIBLE_MODULE_ARGS': {'path': str(tree), 'write': True}})
-    done = subprocess.run([sys.executable, limited], input=arguments, stdout=subprocess.PIPE, text=True, check=True)
+    limited = ['sh', '-c', 'ulimit -v 716800; exec "$@"', 'sh', *run_module.command('manifest')]
+    done = subprocess.run(limited, input=arguments, stdout=subprocess.PIPE, text=True, check=True)
     assert json.loads(done.stdout)['changed']
 
 
 @pytest.mark.skipif(not OLD, reason='no Python 3.6 here')
 def test_it_runs_on_python_3_6(tree, tmp_path_factory):
-    library = tmp_path_factory.mktemp('library')
-    (library / 'ansible').symlink_to(Path(ansible.__file__).parent)
-    environment = {'PYTHONPATH': str(library), 'PYTHONDONTWRITEBYTECODE': '1'}
+    environment = run_module.for_python_3_6(tmp_path_factory.mktemp('library'))
     assert run(tree, python=OLD[0], environment=environment)['complete']
     edit(tree)
     assert run(tree, python=OLD[0], environment=environment)['differences'] == ['package/module.py: its content was changed']

@@ -1,18 +1,15 @@
 'The module that creates folders and links where an app can write follows no link of the app\'s.'
 
-import json
 import os
 import pwd
 import stat
 import struct
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+import run_module
 
-MODULE = Path(__file__).parents[2] / 'plugins/modules/nofollow_path.py'
 APP = 4242  # an account without a name: a number is as good
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason='only root can give folders to accounts')
@@ -20,10 +17,8 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason='only root can give fo
 
 def run(path, login='', check=False, fails=False, **options):
     'Runs the module; returns what it answers.'
-    arguments = json.dumps({'ANSIBLE_MODULE_ARGS': {'path': str(path), '_ansible_check_mode': check, **options}})
     environment = {**os.environ, 'SUDO_USER': login}
-    done = subprocess.run([sys.executable, MODULE], input=arguments, stdout=subprocess.PIPE, text=True, env=environment, check=False)
-    answer = json.loads(done.stdout)
+    answer, _ = run_module.run('nofollow_path', {'path': str(path), '_ansible_check_mode': check, **options}, environment=environment)
     assert bool(answer.get('failed')) == fails, answer
     return answer
 

@@ -1,14 +1,11 @@
-"""What pip says decides whether it is tried again. All of it was said by pip 9.0.1, 21.3.1, 25.0.1 or 25.3."""
+"""What pip prints decides whether it is run again. Recorded from pip 9.0.1, 21.3.1, 25.0.1 and 25.3."""
 
-from pathlib import Path
+import subprocess
 
 import pytest
-import yaml
-from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import init_plugin_loader
-from ansible.template import Templar
+from load_plugin import load
 
-ROOT = Path(__file__).parents[2]
+pip = load('plugins/filter/pip.py')
 NOTHING_FOUND = (
     'ERROR: Could not find a version that satisfies the requirement good==1.0 (from versions: none)\n'
     'ERROR: No matching distribution found for good==1.0'
@@ -103,43 +100,107 @@ FINAL = {
 }
 
 
-@pytest.fixture(scope='module')
-def template():
-    """A function from what pip said and the name of a variable to its value."""
-    init_plugin_loader()
-    texts = yaml.safe_load((ROOT / 'roles/python-venv/vars/main/pip.yml').read_text())
-
-    def value_of(stderr, name, rc=1):
-        said = {'rc': rc, 'stderr': stderr, 'stderr_lines': stderr.splitlines()}
-        return Templar(DataLoader(), variables={**texts, 'said': said}).template('{{ ' + name + ' }}')
-
-    return value_of
+def result(stderr, rc=1):
+    """What a command returned."""
+    return {'rc': rc, 'stderr': stderr, 'stderr_lines': stderr.splitlines(), 'msg': 'non-zero return code'}
 
 
 @pytest.mark.parametrize('case', NETWORK)
-def test_a_network_error_is_tried_again(template, case):
-    assert template(NETWORK[case], '__python_venv_pip_again') is True
+def test_network_errors_are_retried(case):
+    assert pip.should_retry(result(NETWORK[case])) is True
 
 
 @pytest.mark.parametrize('case', FINAL)
-def test_what_will_be_the_same_is_not_tried_again(template, case):
-    assert template(FINAL[case], '__python_venv_pip_again') is False
+def test_final_errors_are_not_retried(case):
+    assert pip.should_retry(result(FINAL[case])) is False
 
 
 @pytest.mark.parametrize('case', NETWORK)
-def test_what_came_through_in_the_end_is_not_tried_again(template, case):
-    assert template(NETWORK[case], '__python_venv_pip_again', rc=0) is False
+def test_success_after_network_errors_is_not_retried(case):
+    assert pip.should_retry(result(NETWORK[case], rc=0)) is False
 
 
 @pytest.mark.parametrize('case', ['9: only source', '21.3.1: only source'])
-def test_a_package_without_a_wheel_brings_the_variable(template, case):
-    assert 'python_venv_source_packages: [good]' in template(FINAL[case], '__python_venv_pip_hint')
+def test_a_missing_wheel_brings_a_hint(case):
+    assert 'python_venv_source_packages: [good]' in pip.hint(result(FINAL[case]))
+    assert 'A bundle holds wheels only' in pip.hint(result(FINAL[case]), bundle=True)
+    assert pip.hint(result(FINAL[case]), built=['good']) == ''
 
 
-def test_a_network_error_brings_no_variable(template):
-    assert template(NETWORK['21.3.1: refused'], '__python_venv_pip_hint') == ''
+def test_other_errors_bring_no_hint():
+    assert pip.hint(result(NETWORK['21.3.1: refused'])) == ''
+    assert pip.hint(result(FINAL['9: other content'])) == ''
+    assert pip.hint({'rc': 2, 'msg': 'no such command'}) == ''
 
 
-def test_no_password_is_shown_and_no_more_than_helps(template):
-    said = template('\n'.join(['x' * 80] * 5000 + ['ERROR: https://user:hidden@a.example/simple']), '__python_venv_pip_said')
+def test_errors_are_short_and_without_passwords():
+    said = pip.error(result('\n'.join(['x' * 80] * 5000 + ['ERROR: https://user:hidden@a.example/simple'])))
     assert 'https://***@a.example' in said and 'hidden' not in said and len(said) < 5000
+
+
+def test_errors_are_without_noise():
+    lines = ["WARNING: Retrying (Retry(total=4)) after connection broken by 'x'", 'Running as unit: flask-build-1.service', 'ERROR: x']
+    assert pip.error(result('\n'.join(lines))) == 'ERROR: x'
+    assert pip.error({'rc': 2, 'msg': 'no such command'}) == 'no such command'
+
+
+def test_settings_are_read_by_sh_as_they_are():
+    values = {'A': "a 'b' $HOME\n", 'NOTHING': '', 'NUMBER': 5}
+    shell = 'set -a; . /dev/stdin; printf "%s|%s|%s" "$A" "$NUMBER" "${NOTHING-unset}"'
+    done = subprocess.run(['sh', '-euc', shell], input=pip.settings(values), stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout == "a 'b' $HOME\n|5|unset"
+
+
+def test_wheels_of_a_lock():
+    lock = '# comment\npip==21.3.1 --hash=sha256:aa\nsetuptools==59.6.0 --hash=sha256:bb\n'
+    assert pip.wheels(lock) == ['pip-21.3.1-py3-none-any.whl', 'setuptools-59.6.0-py3-none-any.whl']
+
+
+def test_names_are_normalized():
+    assert pip.names(['Flask', 'Typing.Extensions', 'typing__extensions']) == ['flask', 'typing-extensions']
+
+
+@pytest.mark.parametrize(
+    'lock, words',
+    [
+        ('a==1 --hash=sha256:1\n-r https://user:hidden@a.example/r.txt\n', ['must not refer to files', '-r https://***@a.example/r.txt']),
+        ('a==1 --hash=sha256:1\n./local\n', ['must not refer to files']),
+        ('a==1\n', ['must have hashes']),
+        ('', ['must have hashes']),
+        ('-i https://a.example \\\n  --no-bin gunicorn\na==1 --hash=sha256:1\n', ['--no-binary']),
+        ('--only-binary :none: \na==1 --hash=sha256:1\n', ['--only-binary']),
+        ('a @ https://user:hidden@a.example/a.whl --hash=sha256:1\nx@file:///x.whl --hash=sha256:1\n', ["got 'file:///x.whl'"]),
+        ('x @ git+https://user:hidden@a.example/x --hash=sha256:1\n', ["got 'git+https://***@a.example/x'"]),
+        ('# via x.zip from https://a.example/x.zip\na==1 --hash=sha256:1\n', None),
+    ],
+)
+def test_locks_that_are_refused(lock, words):
+    found = pip.lock_errors(lock, '/lock')
+    assert len(found) == (words is not None)
+    assert all('/lock' in text and 'hidden' not in text and all(word in text for word in words) for text in found)
+
+
+LOCK = 'Flask==3.1.3 --hash=sha256:1\ntyping_extensions==4 --hash=sha256:2\n'
+
+
+@pytest.mark.parametrize(
+    'packages, lock, urls, bundle, words',
+    [
+        (['flask', 'Typing.Extensions'], LOCK, ['', 'https://a.example'], False, None),
+        ([], LOCK, ['https://user:hidden@a.example'], True, None),
+        (['flask', 'missing'], LOCK, [], False, "must be in the lock, python_venv_requirements, got 'missing'"),
+        ([':all:'], LOCK + ':all:', [], False, "must be names of packages, got ':all:'"),
+        (['flask'], LOCK, ['', 'https://user:hidden@a.example/'], False, 'would see the password of https://***@a.example/'),
+        (['flask'], LOCK + '-i https://user:hidden@b.example/', [], False, 'would see the password of https://***@b.example/'),
+        (['flask'], LOCK, [], True, 'a bundle holds wheels only'),
+    ],
+)
+def test_source_packages_that_are_refused(packages, lock, urls, bundle, words):
+    found = pip.source_errors(packages, lock, urls, bundle)
+    assert bool(found) == (words is not None)
+    assert words is None or any(words in text for text in found)
+    assert not any('hidden' in text for text in found)
+
+
+def test_passwords_are_hidden():
+    assert pip.hide_passwords('http://user:a b@host/x and //t@h') == 'http://***@host/x and //***@h'

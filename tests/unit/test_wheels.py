@@ -1,26 +1,19 @@
 """A lock's lines are chosen for the Python that they are for, not for the one that chooses."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 import yaml
+from load_plugin import load
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / 'files/flaskrandom/requirements.txt'
-
-
-@pytest.fixture(scope='module')
-def wheels():
-    spec = importlib.util.spec_from_file_location('wheels', ROOT / 'roles/python-venv/files/wheels.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+wheels = load('roles/python-venv/files/wheels.py')
 
 
 @pytest.mark.parametrize('version, flask, dataclasses', [('3.6.9', '2.0.3', True), ('3.8.0', '3.0.3', False), ('3.11.2', '3.1.3', False)])
-def test_lines_are_those_of_the_other_python(wheels, version, flask, dataclasses):
+def test_lines_are_those_of_the_other_python(version, flask, dataclasses):
     lines = wheels.lines_for(LOCK.read_text(), version, 'x86_64').splitlines()
     assert all(' --hash=sha256:' in line for line in lines)
     found = {requirement.name: str(requirement.specifier) for requirement in (Requirement(line.split(' --')[0]) for line in lines)}
@@ -30,7 +23,7 @@ def test_lines_are_those_of_the_other_python(wheels, version, flask, dataclasses
     assert 'colorama' not in found
 
 
-def test_wheels_are_chosen_for_the_machine(wheels):
+def test_wheels_are_chosen_for_the_machine():
     options = wheels.options_for('3.6.9', 'aarch64')
     assert '--python-version=3.6.9' in options and '--abi=cp36m' in options and '--platform=manylinux2014_aarch64' in options
     assert not [option for option in options if 'x86' in option or '_2_28_' in option]
@@ -43,7 +36,8 @@ def test_the_bundle_has_the_packages_of_all_roles():
         for task in yaml.safe_load(path.read_text()):
             names = task.get('vars', {}).get('packages_names', [])
             needed.update(names if isinstance(names, list) else [])
-    for path in [*ROOT.glob('roles/*/vars/main.yml'), *ROOT.glob('roles/*/vars/main/*.yml')]:
+    for path in [*ROOT.glob('roles/*/defaults/main.yml'), *ROOT.glob('roles/*/vars/main.yml'), *ROOT.glob('roles/*/vars/main/*.yml')]:
         role = path.relative_to(ROOT).parts[1].replace('-', '_')
-        needed.update(yaml.safe_load(path.read_text()).get(f'__{role}_packages', []))
-    assert {'nginx', 'supervisor', 'ufw'} <= needed <= bundled
+        names = (yaml.safe_load(path.read_text()) or {}).get(f'{role}_packages', [])
+        needed.update(names if isinstance(names, list) else [])
+    assert {'nginx', 'supervisor', 'ufw', 'ca-certificates'} <= needed <= bundled

@@ -1,5 +1,6 @@
-"""make bundle fetches from hosts of two systems what others are set up with."""
+"""Hosts without a network are set up from what make bundle fetched on hosts of two systems."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -68,7 +69,8 @@ def test_a_changed_wheel_is_refused(bundle):
     with (app / 'requirements.txt').open('a') as lock:
         lock.write('# another\n')
     try:
-        code, output = play('playbook.yml', 'app', '-e', f'mirrors_bundle={BUNDLE}', '-e', f'flask_app_src={app}', '-e', 'flask_app_name=flaskrandom')
+        variables = {'mirrors_bundle': str(BUNDLE), 'flask_app_src': str(app), 'flask_app_name': 'flaskrandom'}
+        code, output = play('playbook.yml', 'app', '-e', json.dumps(variables))
     finally:
         for wheel, whole in wheels.items():
             wheel.write_bytes(whole)

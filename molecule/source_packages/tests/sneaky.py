@@ -1,4 +1,4 @@
-"""setup.py of a package whose build does what it can, and notes in the package what came of it."""
+"""setup.py of a package whose build tries harmful things, and records in the package which of them worked."""
 
 import glob
 import json
@@ -11,7 +11,7 @@ from setuptools.command.build_py import build_py
 
 
 def attempt(action):
-    """What an action brings, or why it fails."""
+    """The result of an action, or the type of its error."""
     try:
         return f'done: {action()}'
     except Exception as error:  # each kind is what a test looks for
@@ -29,7 +29,7 @@ def read(path):
 
 
 def stay():
-    """Leaves a process that does not go when it is asked to."""
+    """Leaves a process that ignores signals to end."""
     if os.fork() == 0:
         os.setsid()
         nothing = os.open('/dev/null', os.O_RDWR)

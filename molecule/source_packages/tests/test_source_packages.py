@@ -20,7 +20,7 @@ MACHINE = yaml.safe_load((FOLDER / 'instance_config.yml').read_text())[0]
 SETUP = {
     'sneaky': Path(__file__).with_name('sneaky.py').read_text(),
     'broken': 'import sys\nsys.exit("Error: pg_config executable not found.")\n',
-    # what it leaves among the wheels, root could be led by
+    # leaves a link to a file of root's among the wheels
     'linker': (
         'import os\nfrom setuptools import setup\n'
         'link = os.environ["HOME"] + "/../wheels/shadow-1.0-py3-none-any.whl"\n'
@@ -50,7 +50,7 @@ def inside(*command, stdin=None, check=True):
 
 
 def play(playbook, *options):
-    """Runs a playbook; returns its exit code and what it said, on one line."""
+    """Runs a playbook; returns its exit code and its output on one line."""
     done = subprocess.run(
         ['ansible-playbook', '-i', FOLDER / 'inventory', playbook, *options],
         cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
@@ -60,9 +60,9 @@ def play(playbook, *options):
 
 
 def build(name, *sources):
-    """Builds the environment of the app that needs a package."""
+    """Deploys the app that needs a package."""
     options = ['-e', f'flask_app_src={FOLDER}/{name}', '-e', json.dumps({'python_venv_source_packages': sources})]
-    return play('playbook.yml', '--tags=python-venv', *options)
+    return play('playbook.yml', *options)
 
 
 def asked_for(path):

@@ -1,6 +1,6 @@
 #!/bin/sh
-# archive.sh FOLDER NAMES: packs FOLDER/archive.tar with the packages and all that they need; prints the system that they are for.
-# apt checks what it fetches by the archive's signature, and whoever installs from here by the hashes in Packages.
+# archive.sh FOLDER NAMES: packs FOLDER/archive.tar with packages and their dependencies; prints the system that they are for.
+# apt checks the archive's signatures here, and the hashes in Packages when a host installs from the archive.
 set -eu
 mkdir "$0/debs"
 cd "$0/debs"
