@@ -68,15 +68,3 @@ def load(figures, tmp_path_factory):
             figures.append(f'{name}: {json.dumps(result)}')
 
     return put
-
-
-@pytest.fixture
-def root(host):
-    """Runs a command on the machine as root; returns what it printed. It must succeed, unless it `fails`."""
-
-    def run(command, fails=False):
-        result = host.run('sudo sh -c %s', command)
-        assert fails or result.rc == 0, result.stdout + result.stderr
-        return (result.stdout + result.stderr).strip()
-
-    return run
