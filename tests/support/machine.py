@@ -59,16 +59,18 @@ class Run:
             options: further arguments of ansible-playbook.
             variables: extra variables of the run.
         """
-        self.log = tempfile.NamedTemporaryFile(prefix='run-', dir=FOLDER)
+        descriptor, log = tempfile.mkstemp(prefix='run-', dir=FOLDER)
+        self.log = Path(log)
         self.started = time.monotonic()
-        self.process = subprocess.Popen(
-            ['ansible-playbook', '-i', INVENTORY, playbook, '-e', json.dumps(variables), *options],
-            cwd=CHECKOUT,
-            env={**os.environ, 'ANSIBLE_FORCE_COLOR': '0', 'ANSIBLE_NOCOLOR': '1'},
-            stdout=self.log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # so that kill() reaches all its processes
-        )
+        with open(descriptor, 'w') as file:
+            self.process = subprocess.Popen(
+                ['ansible-playbook', '-i', INVENTORY, playbook, '-e', json.dumps(variables), *options],
+                cwd=CHECKOUT,
+                env={**os.environ, 'ANSIBLE_FORCE_COLOR': '0', 'ANSIBLE_NOCOLOR': '1'},
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # so that kill() reaches all its processes
+            )
 
     @property
     def status(self):
@@ -78,7 +80,7 @@ class Run:
     @property
     def output(self):
         """What the playbook has printed so far."""
-        return Path(self.log.name).read_text(errors='backslashreplace')
+        return self.log.read_text(errors='backslashreplace')
 
     @property
     def words(self):
