@@ -7,11 +7,35 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar
 from release.config import load
 
+init_plugin_loader([])  # for lookups
 ROOT = Path(__file__).parents[2]
-WIRING = yaml.safe_load((ROOT / 'playbook.yml').read_text())[0]['vars']
+# what the playbook gives to the roles nginx and site
+SITE = {
+    'site_name': '{{ flask_app_name }}',
+    'site_domains': '{{ flask_app_domains | unique | list }}',
+    'site_upstream': """{{ ['live', 'app/' ~ flask_app_name, 'standby']
+                           | map('regex_replace', '^(.*)$', 'unix:/run/' ~ flask_app_name ~ '/\\1.sock') | list
+                           if flask_app_bind is match('unix:') else [] }}""",
+    'site_proxy_pass': "http://{{ flask_app_bind | regex_replace('^0\\.0\\.0\\.0', '127.0.0.1') }}/",
+    'site_certificate': "{{ '/etc/ssl/flask-host/' ~ flask_app_name ~ '/site.pem' if tls_mode != 'none' else '' }}",
+    'site_certificate_trusted': "{{ tls_mode in ['files', 'acme'] }}",
+    'site_redirect_when': "{{ '/var/lib/flask-host/acme/' ~ flask_app_name ~ '/issued' if tls_mode == 'acme' else '' }}",
+    'site_challenge_root': "{{ '/var/lib/flask-host/acme/' ~ flask_app_name if tls_mode == 'acme' else '' }}",
+    'site_app_source': str(ROOT / 'files/flaskrandom'),
+}
+WIRING = SITE | {
+    name: value for path in ROOT.glob('group_vars/all/*.yml') for name, value in yaml.safe_load(path.read_text()).items()
+}
+# a machine with this app alone
+MACHINE = """{{ {
+        'socket': flask_app_bind is match('unix:'), 'tls': tls_mode != 'none', 'default_site': '',
+        'nginx_listen_port': nginx_listen_port, 'nginx_tls_ciphers': nginx_tls_ciphers, 'nginx_client_timeout': nginx_client_timeout,
+        'nginx_worker_connections': nginx_worker_connections, 'nginx_backlog': nginx_backlog} }}"""
+WIRING['claims_machine'] = MACHINE
 ARTICLE = {'flask_app_path': '/home/tfzhang/myflask', 'flask_app_user': 'tfzhang', 'flask_app_bind': '0.0.0.0:5000'}
 OTHER = {'flask_app_name': 'shop', 'flask_app_graceful_timeout': 90, 'nginx_listen_port': 8080, 'nginx_local_port': 0,
          'flask_app_domains': ['a.example', '*.b.example'], 'nginx_trusted_proxies': ['10.0.0.0/8'], 'nginx_cache_seconds': 5,
@@ -46,7 +70,8 @@ NEWER_NGINX = [
 
 def templar_of(role, **values):
     """What works out templates of a role's folder with its, the playbook's and these variables."""
-    variables = {'ansible_managed': 'Ansible managed', 'playbook_dir': str(ROOT), 'preflight_look': {'stdout': 'ipv6=there'}}
+    variables = {'ansible_managed': 'Ansible managed', 'playbook_dir': str(ROOT), 'preflight_facts': {'ipv6': True, 'processors': 2, 'memory': 4096},
+                 'ansible_search_path': [str(role)]}  # fmt: skip
     for path in [*ROOT.glob('roles/*/defaults/main.yml'), *ROOT.glob('roles/*/vars/*.yml'), *ROOT.glob('roles/*/vars/main/*.yml')]:
         variables |= yaml.safe_load(path.read_text())
     variables |= WIRING | {'flask_app_release': 'a' * 12, 'flask_app_revision': '', 'role_path': str(role)} | values
@@ -68,10 +93,21 @@ def render(template, **values):
     return templar.template(text, preserve_trailing_newlines=True, convert_data=False, escape_backslashes=False)
 
 
+def site(**values):
+    """The site's file of an app with these variables."""
+    kind = 'article' if values.get('flask_app_bind', 'unix:').startswith('0') else 'site'
+    return render(f'site/{kind}.conf.j2', **values)
+
+
 def nginx_files(host):
-    """nginx's files of a host, as the role chooses them."""
-    names = ['article'] if host == 'article' else ['site', 'nginx']
-    return [render(f'nginx/{name}.conf.j2', **HOSTS[host]) for name in names]
+    """nginx's files of a host, as the roles choose them: the site first."""
+    files = [site(**HOSTS[host])]
+    return files if host == 'article' else [*files, *(render(f'nginx/{name}.conf.j2', **HOSTS[host]) for name in ('nginx', 'errors'))]
+
+
+def server(text, listen):
+    """The server block of a text that has a `listen` with these words."""
+    return next(block for block in re.split(r'\n(?=\t?server \{)', text) if re.search(rf'listen {listen}\b', block))
 
 
 @pytest.mark.parametrize('host', HOSTS)
@@ -96,38 +132,77 @@ def test_nginx_upstreams_have_no_keepalive_limits(host):
 
 
 def test_the_site_goes_to_the_apps_sockets():
-    site = render('nginx/site.conf.j2')
-    assert 'server unix:/run/flaskrandom/live.sock max_fails=0;' in site
-    assert 'server unix:/run/flaskrandom/app/flaskrandom.sock backup max_fails=0;' in site
-    assert re.search(r'listen 80 default_server', site) and re.search(r'listen \[::\]:80 default_server', site)
-    assert re.search(r'listen 127\.0\.0\.1:5000', site)
+    text = site(flask_app_name='shop')
+    assert 'upstream flask-shop {' in text and 'proxy_pass http://flask-shop;' in text
+    assert 'server unix:/run/shop/live.sock max_fails=0;' in text
+    assert 'server unix:/run/shop/app/shop.sock backup max_fails=0;' in text
+
+
+def test_an_app_without_domains_is_the_default_site():
+    text = site()
+    assert 'listen 80 default_server;' in text and 'listen [::]:80 default_server;' in text and 'server_name _;' in text
+    assert re.search(r'listen 127\.0\.0\.1:5000', text)
+
+
+def test_an_app_with_domains_leaves_unknown_names_to_the_machine():
+    for values in [OTHER, FILES, ARTICLE | {'flask_app_domains': ['a.example', 'b.example']}]:
+        text = site(**values)
+        assert 'default_server' not in text
+        assert f'server_name {" ".join(values["flask_app_domains"])};' in text
+    machine = render('nginx/nginx.conf.j2', **OTHER)
+    assert machine.index('listen 8080 backlog=4096;') < machine.index('include /etc/nginx/sites-enabled/*;')
+    assert 'default_server' not in machine and 'return 404;' in server(machine, '8080')
+
+
+def test_options_of_a_port_are_there_once():
+    for host in HOSTS.keys() - {'article'}:
+        listens = [line for text in nginx_files(host) for line in re.findall(r'listen (.*);', text)]
+        with_options = [line.split()[0] for line in listens if 'backlog' in line]
+        assert len(with_options) == len(set(with_options)) and {line.split()[0] for line in listens} == set(with_options)
 
 
 def test_a_host_without_ipv6_listens_without_it():
-    assert '[::' not in render('nginx/site.conf.j2', nginx_ipv6=False)
-    assert '[::' not in render('nginx/article.conf.j2', nginx_ipv6=False, **ARTICLE)
+    assert not any('[::' in text for text in [site(nginx_ipv6=False), site(nginx_ipv6=False, **ARTICLE), site(nginx_ipv6=False, **ACME)])
+    assert '[::' not in render('nginx/nginx.conf.j2', nginx_ipv6=False, **ACME)
 
 
 def test_other_ports_and_names():
-    site = render('nginx/site.conf.j2', **OTHER)
-    assert re.search(r'listen 8080 default_server', site)
-    assert '127.0.0.1:' not in site
-    assert 'server_name a.example *.b.example;' in site
-    assert 'set_real_ip_from 10.0.0.0/8;' in site
+    text = site(**OTHER)
+    assert 'listen 8080;' in text and '127.0.0.1:' not in text
+    assert 'set_real_ip_from 10.0.0.0/8;' in server(text, '8080')
+
+
+NAMES = ['a', 'a-b', 'ab', 'http', 'tls', 'x' * 32]
+
+
+@pytest.mark.parametrize('values', [OTHER, ACME, FILES], ids=['other', 'acme', 'files'])
+def test_what_apps_define_for_all_of_nginx_has_their_name(values):
+    defined = {}
+    for name in NAMES:
+        text = re.sub(r'#.*', '', site(**values | {'flask_app_name': name}))
+        for pattern in [
+            r'^upstream (\S+)', r'zone=([^:]+):', r'^map .* (\S+) \{', r'^geo .* (\S+) \{', r'^proxy_cache_path (\S+)', r'(\S+\.log)\b',
+        ]:  # fmt: skip
+            for found in re.findall(pattern, text, re.M):
+                assert defined.setdefault(found, name) == name
+        assert not re.findall(r'^(?!upstream|limit_|proxy_cache_path|map|geo|server|\}|\s|$).*', text, re.M)
+        # what it uses is its own, nginx's or the machine's
+        for variable in re.findall(r'\$(\w+__\w+)', text):
+            assert variable.startswith(f'app_{name.replace("-", "_")}__')
+
+
+def test_the_machines_file_has_room_for_the_longest_names():
+    longest = max(re.findall(r'\$(\w+)', site(**FILES | {'flask_app_name': 'x' * 32})), key=len)
+    size = int(re.search(r'variables_hash_bucket_size (\d+)', render('nginx/nginx.conf.j2')).group(1))
+    assert len(longest) + 32 < size
 
 
 @pytest.mark.parametrize(
-    'values, host, scheme, redirect_ok',
-    [
-        ({}, 'localhost', 'http', True),
-        ({'flask_app_domains': ['*.b.example', 'a.example']}, 'www.b.example', 'http', True),
-        (ACME, 'a.example', 'https', False),
-        ({'nginx_trusted_proxies': ['10.0.0.0/8']}, 'localhost', 'https', False),
-    ],
+    'values, host',
+    [({}, 'localhost'), ({'flask_app_domains': ['*.b.example', 'a.example']}, 'www.b.example'), (ACME, 'a.example')],
 )
-def test_health_checks_ask_as_clients_do(values, host, scheme, redirect_ok):
-    found = templar_of(ROOT / 'roles/handover', **values).template('{{ [handover_host, handover_scheme, handover_redirect_ok] }}')
-    assert found == [host, scheme, redirect_ok]
+def test_health_checks_ask_as_clients_do(values, host):
+    assert templar_of(ROOT / 'roles/site', **values).template('{{ __site_host }}') == host
 
 
 @pytest.mark.parametrize(
@@ -146,55 +221,93 @@ def test_health_checks_ask_as_clients_do(values, host, scheme, redirect_ok):
 )
 def test_a_redirect_to_https_on_the_same_name_is_healthy(status, location, healthy):
     answer = {'status': status, 'location': location}
-    templar = templar_of(ROOT / 'roles/nginx', flask_app_domains=['a.example'], __nginx_plain_answer=answer)
-    assert templar.template('{{ __nginx_leads_to_https }}') is healthy
+    templar = templar_of(ROOT / 'roles/site', flask_app_domains=['a.example'], __site_answer=answer)
+    assert templar.template('{{ __site_leads_to_https }}') is healthy
 
 
 def test_a_host_without_tls_has_none_of_it():
-    assert not re.search(r'443|ssl|challenge|redirect', render('nginx/site.conf.j2'))
+    assert not any(re.search(r'443|ssl|challenge|redirect', text) for text in nginx_files('default'))
 
 
 def test_tls_has_a_site_for_its_names_and_one_for_others():
-    others, site = render('nginx/site.conf.j2', **ACME).split('\nserver {')[1:]
-    assert 'listen 443 ssl http2 default_server' in others and 'return 444;' in others and '/unknown.pem;' in others
-    assert 'server_name a.example b.example;' in site and '/site.pem;' in site
-    assert others.count('ssl_protocols TLSv1.2 TLSv1.3;') == site.count('ssl_protocols TLSv1.2 TLSv1.3;') == 1
+    machine = render('nginx/nginx.conf.j2', **ACME)
+    others, text = server(machine, '443'), site(**ACME)
+    assert 'listen 443 ssl http2 backlog=' in others and 'return 444;' in others and '/etc/ssl/flask-host/invalid.pem;' in others
+    assert 'server_name a.example b.example;' in text and '/etc/ssl/flask-host/flaskrandom/site.pem;' in text
+    assert machine.count('ssl_protocols TLSv1.2 TLSv1.3;') == 1 and 'ssl_protocols' not in text
 
 
 def test_plain_http_serves_on_until_there_is_a_certificate():
-    assert 'if (!-f /var/lib/flaskrandom-acme/issued)' in render('nginx/site.conf.j2', **ACME)
-    assert '!-f' not in render('nginx/site.conf.j2', **FILES)
+    assert 'if (!-f /var/lib/flask-host/acme/flaskrandom/issued)' in site(**ACME)
+    assert '!-f' not in site(**FILES)
 
 
 def test_browsers_are_told_to_come_back_by_tls_only_if_they_trust_it():
-    assert '"on " "max-age=31536000"' in render('nginx/site.conf.j2', **ACME)
+    assert '"on " "max-age=31536000"' in site(**ACME)
     for values in [{**ACME, 'tls_mode': 'selfsigned'}, {**ACME, 'nginx_tls_hsts': 0}]:
-        assert 'strict' not in render('nginx/site.conf.j2', **values).lower().replace('strict-origin', '')
+        assert 'strict' not in site(**values).lower().replace('strict-origin', '')
 
 
 def test_what_a_balancer_got_over_tls_is_not_sent_there_again():
-    assert '"$server_port $trusted_scheme $uri" $to_tls' in render('nginx/site.conf.j2', **FILES)
+    assert '"$server_port $app_flaskrandom__scheme $uri" $app_flaskrandom__to_tls' in site(**FILES)
 
 
 def test_nothing_is_cached_unless_asked_for():
     assert not any('proxy_cache' in text for text in nginx_files('default'))
 
 
-def test_the_cache_can_be_taken_away_again():
-    # nginx.conf is written first and must do with the site as it was
-    assert render('nginx/nginx.conf.j2', **OTHER) == render('nginx/nginx.conf.j2', **OTHER | {'nginx_cache_seconds': 0})
-
-
 def test_a_cache_keeps_nothing_that_is_one_clients():
-    site = render('nginx/site.conf.j2', **OTHER)
-    assert 'keys_zone=app:' in site and 'proxy_cache app;' in site
+    text = site(**OTHER)
+    assert 'keys_zone=cache-shop:' in text and 'proxy_cache cache-shop;' in text
     for directive in ['proxy_cache_bypass', 'proxy_no_cache']:
-        assert f'{directive} $http_authorization $http_cookie;' in site
-    assert 'proxy_ignore_headers' not in site
+        assert f'{directive} $http_authorization $http_cookie;' in text
+    assert 'proxy_ignore_headers' not in text
 
 
 def test_the_articles_site_is_the_articles():
-    assert 'proxy_pass http://127.0.0.1:5000/;' in render('nginx/article.conf.j2', **ARTICLE)
+    text = re.sub(r'^#.*\n', '', site(**ARTICLE), flags=re.M)
+    assert text.split() == """server { listen 80 default_server; listen [::]:80 default_server; root /var/www/html;
+        index index.html index.htm index.nginx-debian.html; server_name _;
+        location / { proxy_pass http://127.0.0.1:5000/; } }""".split()
+
+
+def site_files(folder, names=(), includes=(), **values):
+    """The files of an app's site, path to text; the app has error pages with these names."""
+    for path, files in [('app/error_pages', names), ('includes', includes)]:
+        (folder / path).mkdir(parents=True)
+        for name in files:
+            (folder / path / name).write_text(f'{{{{ {name} }}}}\n')
+    options = {'site_app_source': str(folder / 'app'), 'site_error_pages': 'error_pages', 'nginx_includes': str(folder / 'includes')}
+    return templar_of(ROOT / 'roles/site', **options | values).template('{{ __site_texts }}')
+
+
+def test_error_pages_and_includes_are_files_of_the_site(tmp_path):
+    files = site_files(tmp_path, ['404.json', 'error.html', '404.html.orig', '99.html', 'x.json', 'style.css'], ['b.conf', 'a.conf', 'README'])
+    assert list(files) == ['sites-available/default', 'flask-host/flaskrandom/errors/404.json', 'flask-host/flaskrandom/errors/error.html',
+                           'flask-host/flaskrandom/a.conf', 'flask-host/flaskrandom/b.conf']  # fmt: skip
+    # as they are, with nothing worked out and with their last line break
+    assert files['flask-host/flaskrandom/errors/404.json'] == '{{ 404.json }}\n'
+    assert 'include /etc/nginx/flask-host/flaskrandom/*.conf;\n}\n' in files['sites-available/default']
+
+
+@pytest.mark.parametrize(
+    'names, kind',
+    [(['error.json'], 'json'), (['404.html', '502.html'], 'html'), (['404.html', 'error.json'], '$error_type'), ([], None)],
+)
+def test_one_kind_of_error_pages_serves_all_clients(tmp_path, names, kind):
+    text = site_files(tmp_path, names, flask_app_domains=['a.example'])['sites-available/flask-flaskrandom.conf']
+    assert re.findall(r'try_files (.*);', text) == ([f'/$status.{kind} /error.{kind} @nginx-error'] if kind else [])
+    assert text.count('return 200 $error_page;') == 1
+
+
+def test_the_articles_site_has_error_pages_of_nobody(tmp_path):
+    assert list(site_files(tmp_path, ['error.json'], **ARTICLE)) == ['sites-available/default']
+
+
+@pytest.mark.parametrize('host', HOSTS.keys() - {'article'})
+def test_headers_come_with_errors_too(host):
+    headers = re.findall(r'add_header (X-\S+) ', site(**HOSTS[host]))
+    assert len(headers) == 4 and len(set(headers)) == 2
 
 
 def program(text):
