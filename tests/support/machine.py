@@ -143,9 +143,9 @@ class Machine:
         self.facts = facts
         self.url = f'http://127.0.0.1:{facts["http_port"]}'
 
-    def connect(self):
-        """Opens a connection to port 80; its timeout is 10 s."""
-        return socket.create_connection(('127.0.0.1', int(self.facts['http_port'])), timeout=10)
+    def connect(self, port=None):
+        """Opens a connection with a timeout of 10 s to a published port, by default to that of the machine's port 80."""
+        return socket.create_connection(('127.0.0.1', int(port or self.facts['http_port'])), timeout=10)
 
     def send(self, request, connection=None):
         """Sends a request byte by byte as it is given.
