@@ -16,17 +16,21 @@ def play_on(host, *options, **arguments):
 @pytest.mark.parametrize(
     'host, lines, options',
     [
-        ('full', [r'full has free only \d+ MB on /srv, and needs 500', r'room for only \d+ files on /srv, and needs'], []),
-        ('clock', [r'clock has a clock that is 2880 minutes behind', 'still busy with its first boot'], ['__preflight_first_boot=3']),
-        ('locked', [r'If sudo asks for a password, give `--ask-become-pass`'], []),
-        ('locked', [r'Incorrect sudo password'], ['ansible_become_password=wrong']),
+        (
+            'full',
+            [r'it has only \d+ MB on /srv free, and needs 500', r'too few free inodes: \d+ on /srv, and 10000 are needed'],
+            [],
+        ),
+        ('clock', ['its clock is 2880 minutes behind', 'it is still busy with its first boot'], ['__preflight_first_boot=3']),
+        ('locked', ['ubuntu cannot become root with sudo: .*If sudo asks for a password, give `--ask-become-pass`'], []),
+        ('locked', ['ubuntu cannot become root with sudo: .*Incorrect sudo password'], ['ansible_become_password=wrong']),
         (
             'broken',
             [
-                'runs `fedora 40`, which this playbook does not know. It sets up ubuntu 18.04, .*debian 13',
-                r'python3 older than 3.6',
-                r'something else than a folder at /srv/flaskrandom and /var/lib/flask-host',
-                r'python3.mine has 80 \(nginx_listen_port\)',
+                'it runs `fedora 40`, which is not supported. Use a machine with one of ubuntu 18.04, .*debian 13',
+                r'its /usr/bin/python3 is 3.5, older than 3.6',
+                'a folder is needed at /srv/flaskrandom and /var/lib/flask-host, but something else is there',
+                r'port 80 \(nginx_listen_port\) is in use by python3.mine',
             ],
             [],
         ),
@@ -38,7 +42,7 @@ def test_a_host_that_cannot_be_set_up_is_refused_with_what_to_do(machines, host,
     assert run.status == 2
     assert 'Nothing was changed.' in run.words
     for line in lines:
-        assert re.search(line, run.words), run.output
+        assert re.search(f'{host}: .*{line}', run.words), run.output
     assert machines[host].inside('find', '/etc', '/srv', '/usr', '/var/lib/dpkg', '-newer', '/proc/1', '-type', 'f') == before
 
 
