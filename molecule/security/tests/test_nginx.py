@@ -1,11 +1,13 @@
 """Requests that are forged, malformed, slow or too many, and how nginx answers and logs them."""
 
 import json
+import os
 import re
+import subprocess
 import time
 
 import pytest
-from machine import CHECKOUT
+from machine import CHECKOUT, INVENTORY
 
 HEAD = b'Host: app\r\nConnection: close\r\n'
 FORGED = [
@@ -131,21 +133,26 @@ def test_clients_are_served_beside_1000_slow_ones(machine, send):
         connection.close()
 
 
-CANDIDATE = (CHECKOUT / 'roles/nginx/files/check-candidate.sh').read_text()
+def nginx_config(**arguments):
+    """Runs the module nginx_config on the machine; returns whether it succeeded and what it printed."""
+    command = ['ansible', '-i', INVENTORY, 'app', '--become', '--module-name=nginx_config', '--args', json.dumps(arguments)]
+    environment = {**os.environ, 'ANSIBLE_FORCE_COLOR': '0'}
+    done = subprocess.run(command, cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize('place', ['sites-enabled/gone', 'modules-enabled/gone.conf', 'sites-enabled/../gone', 'conf.d/gone.txt'])
 def test_a_broken_link_is_refused_where_nginx_would_read_it(host, place):
     host.run_expect([0], 'sudo ln -s /nowhere /etc/nginx/%s', place)
     try:
-        check = host.run('sudo sh -c %s check /etc/nginx/sites-available/default sites-available/default', CANDIDATE)
+        written, output = nginx_config(files=[{'path': 'unused.conf', 'content': '# of a test\n'}])
         nginx = host.run('sudo nginx -t -q')
+        nginx_config(absent=['unused.conf'])
     finally:
-        host.run_expect([0], 'sudo rm /etc/nginx/%s', place)
-    assert (check.rc == 0) == (nginx.rc == 0) == (place in ('sites-enabled/../gone', 'conf.d/gone.txt')), check.stderr
+        host.run_expect([0], 'sudo rm -f /etc/nginx/%s /etc/nginx/unused.conf', place)
+    assert written == (nginx.rc == 0) == (place in ('sites-enabled/../gone', 'conf.d/gone.txt')), output
     # without times and process ids
-    said, says = (re.findall(r'\[emerg\] \S+ (.*)', result.stderr) for result in (check, nginx))
-    assert said == says
+    assert all(error in output.replace('\\"', '"') for error in re.findall(r'\[emerg\] \S+ (.*)', nginx.stderr)), output
 
 
 def test_the_access_log_is_json_with_times_and_request_id(host, send):
