@@ -15,6 +15,11 @@ claims = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(claims)
 
 
+def masked(value):
+    """A value without the passwords in its URLs, as the look at the host gives claims."""
+    return json.loads(claims.without_passwords(json.dumps(value)))
+
+
 def existing_claims(text: str) -> list[dict]:
     """The claims in the output of the look at the host, a line `claim=JSON` each.
 
@@ -49,7 +54,7 @@ def found_collisions(claim: dict, existing: str, neighbours: dict[str, dict], re
     names = [other['name'] for other in neighbours.values()]
     others = [other for other in existing_claims(existing) if other['name'] not in names]
     # The apps of one run cannot both have their way, so their values are not replaced.
-    return doubles + claims.collisions(claim, others, replace) + claims.collisions(claim, neighbours.values())
+    return doubles + claims.collisions(masked(claim), masked(others), replace) + claims.collisions(claim, neighbours.values())
 
 
 class ActionModule(ActionBase):
@@ -57,7 +62,7 @@ class ActionModule(ActionBase):
 
     Args:
         claim: what this host's app claims.
-        existing: lines `claim=JSON`, the claims on the machine. One of an app of this run is replaced by this run's.
+        existing: lines `claim=JSON`, the claims on the machine, passwords in URLs as ***. One of an app of this run does not count.
         neighbours: the claims of this run's other hosts that are the same machine, by host.
         replace: whether this run's values of machine settings are given to the apps that are not in this run.
     """

@@ -98,6 +98,7 @@ class ActionModule(ActionBase):
         who: the run's apps on this machine, as others are told.
         timeout: seconds to wait for another run.
         python: the host's Python.
+        path: the lock's file.
     """
 
     TRANSFERS_FILES = False
@@ -105,8 +106,8 @@ class ActionModule(ActionBase):
     def command(self, run: dict) -> tuple[list[str], str] | None:
         """The command that holds the lock and what it reads first, None where this connection has no way to run it."""
         source = (FILES / 'hold_lock.py').read_text(encoding='utf-8')
-        python = self._task.args.get('python', '/usr/bin/python3')
-        command, first, become = shlex.join([python, '-IS', '-c', source, json.dumps(run)]), '', self._connection.become
+        python, path = (self._task.args.get(*option) for option in (('python', '/usr/bin/python3'), ('path', '/run/flask-host.lock')))
+        command, first, become = shlex.join([python, '-IS', '-c', source, json.dumps(run), path]), '', self._connection.become
         if become:
             if password := become.get_option('become_pass', playcontext=self._play_context):
                 if become.name != 'sudo':

@@ -153,8 +153,9 @@ def main():
         required_if=[('state', 'present', ['claims']), ('state', 'absent', ['name'])],
     )
     given, names = module.params, [claim.get('name') for claim in module.params['claims']]
-    # What is returned must be usable; its other words are no secrets.
+    # What is returned must be usable, so it is not searched for the claims' words; they are not shown as arguments either.
     module.no_log_values.clear()
+    module.params = dict(given, claims=names)
     for claim in given['claims']:
         if problem(claim):
             module.fail_json(msg='claims: the claim of {} is invalid: {}.'.format(claim.get('name', 'no app'), problem(claim)))

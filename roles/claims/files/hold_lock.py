@@ -1,9 +1,10 @@
 """Holds the machine's lock for a run that goes on elsewhere. Runs as root, without a file of its own; Python 3.6 must do.
 
-    python3 -IS -c SOURCE RUN [PATH]
+    python3 -IS -c SOURCE RUN PATH
 
 RUN is a JSON object: `who` (the run's apps), `from` (user@controller) and `wait`, false to only ask whether another run goes on.
-Lines on stdin say that the run goes on. The end of stdin, or 45 seconds without a line, end this and free the lock.
+PATH is the file of the lock. Lines on stdin say that the run goes on; the end of stdin, or 45 seconds without a line, end this and
+free the lock.
 Prints `waiting JSON` with what the lock's holder said (who, from, since), then `locked`; without `wait` one of the two.
 """
 
@@ -15,7 +16,6 @@ import sys
 import time
 from datetime import datetime, timezone
 
-PATH = '/run/flask-host.lock'
 SILENCE = 45  # seconds after which a run counts as lost
 GRACE = 2  # seconds in which a run that has just ended lets go of the lock
 
@@ -94,8 +94,7 @@ def hold(path, who, by):
 
 def main():
     """Runs the command; see above."""
-    run = json.loads(sys.argv[1])
-    path = sys.argv[2] if len(sys.argv) > 2 else PATH
+    run, path = json.loads(sys.argv[1]), sys.argv[2]
     try:
         hold(path, run['who'], run['from']) if run['wait'] else ask(path)
     except OSError as error:

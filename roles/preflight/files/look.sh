@@ -49,7 +49,7 @@ machine() {
 
 claims() {
   for file in "$1"/*.json; do
-    if [ -f "$file" ]; then printf 'claim=%s\n' "$(tr -d '\r\n' <"$file")"; fi
+    if [ -f "$file" ]; then printf 'claim=%s\n' "$(tr -d '\r\n' <"$file" | sed 's#//[^/" ]*@#//***@#g')"; fi
   done
 }
 
