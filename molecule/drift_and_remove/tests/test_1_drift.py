@@ -20,7 +20,7 @@ CHANGES = {
     'echo "# note" >>/srv/flaskrandom/current/app.py': '/srv/flaskrandom/releases/[0-9a-f]+/app.py: its content was changed$',
     f'rm -r {SITE_PACKAGES}/click': '/srv/flaskrandom/venvs/[0-9a-f]+/.*/site-packages/click: was removed$',
     'systemctl disable nginx': 'service nginx: active, disabled$',
-    'ufw default allow incoming': 'Block the others$',
+    'ufw default allow incoming': 'Deny other incoming connections$',
     'systemd-run --unit=extra python3 -m http.server 9999': 'port 9999/tcp: python3',
 }
 

@@ -13,7 +13,7 @@ def test_check_mode_works_on_a_bare_host(host):
     """It has no account, no secrets and no folders, because test_2_remove removed everything."""
     assert not host.user('flaskrandom').exists
     run = play('playbook.yml', '--limit=app', '--check', '--diff')
-    assert run.changed['app'] > 10 and 'would hand over to' in run.output
+    assert run.changed['app'] > 10 and 'would activate' in run.output
     assert not host.file('/srv/flaskrandom').exists and not host.user('flaskrandom').exists
 
 
