@@ -16,7 +16,7 @@ short_description: Validates and writes a set of nginx's files
 description:
   - Applies the changes to a copy of the folder first and lets nginx test that; if nginx refuses it, nothing is written.
   - Each file is written beside its place, synced and renamed, so that a power cut leaves the old or the new one.
-  - In check mode, a certificate or another file that an earlier task would have created is a warning, not a failure.
+  - In check mode, what an earlier task would have created (a certificate, what nginx.conf defines) is a warning, not a failure.
 author: flaskrandom
 options:
   folder: {type: path, default: /etc/nginx, description: "nginx's folder; all other paths are relative to it."}
@@ -34,10 +34,11 @@ EXAMPLES = """
 """
 RETURN = 'changed_paths: {type: list, returned: always, description: Which paths were written or removed.}'
 
-# nginx -t creates what it finds missing there, also in check mode
+# nginx -t creates logs and caches there, also in check mode, but no subfolders of subfolders
 SIDE_EFFECTS = ['/var/log/nginx/', '/var/lib/nginx/']
-ERROR = re.compile(r'\[emerg\][^\n]*')
+ERROR = re.compile(r'\[emerg\] (?:\d+#\d+: )?([^\n]*)')  # with the numbers of process and thread
 PLACE = re.compile(r' in (/\S+):\d+$')
+MISSING = re.compile(r'No such file|unknown (log format|"\w+" variable)')
 
 
 def open_text(file, mode):
@@ -179,7 +180,6 @@ def nginx_error(module, root, command, changes):
         return text
 
     try:
-        # the subfolders too, which nginx does not create
         for folder in [*places, *(found for side in SIDE_EFFECTS for depth in ('*/', '*/*/') for found in glob.glob(side + depth))]:
             os.makedirs(copy + folder, exist_ok=True)
         copy_tree(root, copy + root, root, rewrite)
@@ -187,7 +187,7 @@ def nginx_error(module, root, command, changes):
         status, _, error = module.run_command([*command, copy + root + '/nginx.conf'])
         error = error.replace(copy + '/', '/')
         found = ERROR.search(error)
-        return '' if status == 0 else found.group() if found else error.strip() or 'exit status {}'.format(status)
+        return '' if status == 0 else '[emerg] ' + found.group(1) if found else error.strip() or 'exit status {}'.format(status)
     finally:
         shutil.rmtree(copy)
 
@@ -233,7 +233,7 @@ def main():
         if changes and binary:
             command[0] = binary
             error = nginx_error(module, root, command, changes)
-            if error and module.check_mode and 'No such file' in error:
+            if module.check_mode and MISSING.search(error):
                 module.warn('{}: an earlier task may create it.'.format(error))
             elif error:
                 ours = [one['path'] for one in params['files']] + list(params['links'])

@@ -13,27 +13,32 @@ MODULE = Path(__file__).parents[2] / 'plugins/modules/nginx_config.py'
 OLD = sorted(Path(os.environ.get('PYENV_ROOT') or Path.home() / '.pyenv').glob('versions/3.6.*/bin/python'))
 # Reads what nginx.conf includes, as nginx does; refuses a line `bad`, a file that is missing, and a name that is there twice.
 VALIDATOR = """#!/usr/bin/env python3
-import glob, re, sys
+import glob, os, sys
 
 names = []
+
+def refuse(text):
+    sys.exit('nginx: [emerg] %d#%d: %s\\nnginx: configuration file test failed' % (os.getpid(), os.getpid(), text))
 
 def check(path):
     try:
         lines = open(path).read().splitlines()
     except OSError as error:
-        sys.exit('nginx: [emerg] open() "%s" failed (%s)' % (path, error))
+        refuse('open() "%s" failed (%s)' % (path, error))
     for number, line in enumerate(lines, 1):
         if line.startswith('bad'):
-            sys.exit('nginx: [emerg] unknown directive "%s" in %s:%d\\nnginx: test failed' % (line, path, number))
+            refuse('unknown directive "%s" in %s:%d' % (line, path, number))
         if line.startswith('upstream'):
             if line in names:
-                sys.exit('nginx: [emerg] duplicate %s in %s:%d' % (line, path, number))
+                refuse('duplicate %s in %s:%d' % (line, path, number))
             names.append(line)
+        if line.startswith('unknown'):
+            refuse('%s in %s:%d' % (line, path, number))
         if line.startswith('needs'):
             try:
                 open(line.split()[1])
             except OSError as error:
-                sys.exit('nginx: [emerg] cannot load: No such file or directory in %s:%d' % (path, number))
+                refuse('cannot load: No such file or directory in %s:%d' % (path, number))
         if line.startswith('include'):
             for found in sorted(glob.glob(line.split()[1])):
                 check(found)
@@ -163,10 +168,11 @@ def test_check_mode_on_a_bare_host_validates_nothing(tmp_path):
     assert 'is not installed' in run(tmp_path / 'etc/nginx', **site(tmp_path))['msg']
 
 
-def test_what_an_earlier_task_would_create_is_a_warning_in_check_mode(nginx):
-    said = run(nginx, check=True, **site(nginx, 'needs /nowhere/site.pem\n'))
-    assert said['changed'] and 'No such file' in said['warnings'][0]
-    assert run(nginx, **site(nginx, 'needs /nowhere/site.pem\n'))['failed']
+@pytest.mark.parametrize('line', ['needs /nowhere/site.pem', 'unknown "app_host" variable', 'unknown log format "json"'])
+def test_what_an_earlier_task_would_create_is_a_warning_in_check_mode(nginx, line):
+    said = run(nginx, check=True, **site(nginx, line + '\n'))
+    assert said['changed'] and '[emerg]' in said['warnings'][0]
+    assert run(nginx, **site(nginx, line + '\n'))['failed']
 
 
 def test_files_links_and_folders_are_removed(nginx):
