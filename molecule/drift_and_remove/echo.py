@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Somebody else's program: answers with what it was sent."""
+"""A program that was on the machine before: answers with the body of the request."""
 
 import http.server
 import json
@@ -7,7 +7,7 @@ import socketserver
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Says in its answer what the request's body was."""
+    """Returns the request's body as JSON."""
 
     def do_GET(self):
         """Answers any request."""
@@ -23,7 +23,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
-    """Answers many at once."""
+    """Answers requests in parallel."""
 
     request_queue_size = 128
 

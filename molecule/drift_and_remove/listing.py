@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""listing.py FILE: writes into FILE what the machine has, as JSON: each path, unit, account and listener by name."""
+"""listing.py FILE: writes every path, unit, account and listening socket of the machine into FILE, as JSON."""
 
 import hashlib
 import json
@@ -8,12 +8,12 @@ import stat
 import subprocess
 import sys
 
-# what no disk holds, and what belongs to the one who looks
+# virtual file systems, temporary files, and this program's own output
 LEFT_OUT = {'/proc', '/sys', '/dev', '/run', '/tmp', '/var/tmp', '/root/before.json', '/root/now.json'}
 
 
 def facts(path):
-    """Mode, owner, and content or target of a path."""
+    """Returns mode, owner, and content or target of a path."""
     info = os.lstat(path)
     content = ''
     if stat.S_ISREG(info.st_mode):
@@ -25,7 +25,7 @@ def facts(path):
 
 
 def lines(*command):
-    """What a command prints, line by line."""
+    """Returns the lines that a command prints."""
     return subprocess.run(command, stdout=subprocess.PIPE, universal_newlines=True, check=True).stdout.splitlines()
 
 

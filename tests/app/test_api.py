@@ -45,7 +45,7 @@ def assert_error(response, status, field):
     assert len(error) < 80
 
 
-def test_hello(client):
+def test_the_index_page_greets(client):
     response = client.get("/")
     assert response.status_code == 200
     assert response.mimetype == "text/html"
@@ -53,7 +53,7 @@ def test_hello(client):
 
 
 @pytest.mark.parametrize("flags", [flags for flags in itertools.product((False, True), repeat=4) if any(flags)])
-def test_classes(client, flags):
+def test_only_the_selected_classes_of_characters_appear(client, flags):
     chars = "".join(chars for chars, flag in zip(CLASSES.values(), flags) if flag)
     # 30,000 characters: that one of at most 66 is never among them has a probability of e-195
     response = post(client, dict(zip(FIELDS, (30, 1000, *flags))))
@@ -63,7 +63,7 @@ def test_classes(client, flags):
 
 @pytest.mark.parametrize("intlen", (1, 2, 29, 30))
 @pytest.mark.parametrize("intnum", (1, 2, 999, 1000))
-def test_sizes(client, intlen, intnum):
+def test_number_and_length_are_as_requested(client, intlen, intnum):
     assert_strings(post(client, changed(intlen=intlen, intnum=intnum)), intlen, intnum, "".join(CLASSES.values()))
 
 
@@ -81,17 +81,17 @@ FRIENDLY = {
 
 
 @pytest.mark.parametrize("body", FRIENDLY.values(), ids=FRIENDLY)
-def test_friendly_bodies(client, body):
+def test_accepted_bodies(client, body):
     assert_strings(post(client, body), 10, 5, "".join(CLASSES.values()))
 
 
 @pytest.mark.parametrize("content_type", ("application/json; charset=utf-8", "APPLICATION/JSON", "application/x+json"))
-def test_content_types_of_json(client, content_type):
+def test_json_content_types_are_accepted(client, content_type):
     assert post(client, GOOD, content_type).status_code == 200
 
 
 @pytest.mark.parametrize("content_type", (None, "", "text/plain", "application/x-www-form-urlencoded", "json", ";="))
-def test_other_content_types(client, content_type):
+def test_other_content_types_are_refused(client, content_type):
     assert_error(post(client, GOOD, content_type), 415, "Content-Type")
 
 
@@ -109,13 +109,13 @@ def test_other_content_types(client, content_type):
         {"intlen": 31, "withnum": False, "withlow": False, "withup": False, "withspecial": False},
     ),
 )
-def test_over_the_limits(client, changes):
+def test_values_above_the_limits_fail(client, changes):
     response = post(client, changed(**changes))
     assert response.status_code == 200
     assert response.get_json() == REFUSED
 
 
-def test_number_of_thousands_of_digits(client):
+def test_numbers_of_thousands_of_digits_fail(client):
     body = b'{"intlen": %s, "intnum": 5, "withnum": true}' % (b"9" * 12000)
     response = post(client, body)
     assert response.status_code == 200
@@ -128,24 +128,24 @@ NO_FLAGS = (None, 0, 1, "", "true", "on", 1.0, float("nan"), [], [True], {})
 
 @pytest.mark.parametrize("value", NO_NUMBERS, ids=repr)
 @pytest.mark.parametrize("name", FIELDS[:2])
-def test_no_integer(client, name, value):
+def test_values_that_are_not_integers_are_refused(client, name, value):
     assert_error(post(client, changed(**{name: value})), 400, name)
 
 
 @pytest.mark.parametrize("value", NO_FLAGS, ids=repr)
 @pytest.mark.parametrize("name", FIELDS[2:])
-def test_no_flag(client, name, value):
+def test_values_that_are_not_booleans_are_refused(client, name, value):
     assert_error(post(client, changed(**{name: value})), 400, name)
 
 
 @pytest.mark.parametrize("value", (0, -1, -(10**30)))
 @pytest.mark.parametrize("name", FIELDS[:2])
-def test_zero_and_negative(client, name, value):
+def test_zero_and_negative_numbers_are_refused(client, name, value):
     assert_error(post(client, changed(**{name: value})), 400, name)
 
 
 @pytest.mark.parametrize("flags", ({}, dict.fromkeys(CLASSES, False), {"withnum": False}))
-def test_no_class(client, flags):
+def test_requests_without_a_class_are_refused(client, flags):
     response = post(client, dict(flags, intlen=10, intnum=5))
     for name in CLASSES:
         assert_error(response, 400, name)
@@ -162,7 +162,7 @@ def test_no_class(client, flags):
         ({"intlen": 10, "intnum": 0, "withnum": 0}, "withnum"),
     ),
 )
-def test_order(client, changes, name):
+def test_the_first_invalid_field_is_reported(client, changes, name):
     assert_error(post(client, changed(**changes)), 400, name)
 
 
@@ -194,18 +194,18 @@ NO_OBJECT = {
 
 
 @pytest.mark.parametrize("body", NO_OBJECT.values(), ids=NO_OBJECT)
-def test_no_json_object(client, body):
+def test_bodies_that_are_not_json_objects_are_refused(client, body):
     assert_error(post(client, body), 400, "body")
 
 
 @pytest.mark.parametrize("depth", (10, 100, 900, 8000))
-def test_deep_nesting_in_a_field(client, depth):
+def test_deeply_nested_values_are_refused(client, depth):
     # how deep the parser goes differs between Pythons: "body: must be JSON" or "intlen: must be an integer"
     assert_error(post(client, b'{"intlen":' + b"[" * depth + b"]" * depth + b"}"), 400, ": must be ")
 
 
 @pytest.mark.parametrize("field", ("__class__", "\ud800", "\x00", "intlen\x00", "intLen", "{{7*7}}"))
-def test_strange_fields(client, field):
+def test_similar_field_names_do_not_count(client, field):
     body = changed(intlen=MISSING)
     body[field] = 10
     assert_error(post(client, body), 400, "intlen")
@@ -213,7 +213,7 @@ def test_strange_fields(client, field):
 
 @pytest.mark.parametrize("size", (16 * 1024 + 1, 1024**2, 8 * 1024**2))
 @pytest.mark.parametrize("method, path", (("POST", URL), ("PUT", URL), ("GET", "/"), ("POST", "/nowhere")))
-def test_large_bodies(client, method, path, size):
+def test_large_bodies_are_refused(client, method, path, size):
     body = json.dumps(GOOD).encode().ljust(size)
     assert_error(client.open(path, method=method, data=body, content_type="application/json"), 413, "body")
 
@@ -223,13 +223,13 @@ def test_large_bodies(client, method, path, size):
     [(method, URL, "POST") for method in ("GET", "PUT", "PATCH", "DELETE", "TRACE", "BREW")]
     + [(method, "/", "GET") for method in ("POST", "PUT", "PATCH", "DELETE")],
 )
-def test_wrong_methods(client, method, path, allowed):
+def test_wrong_methods_are_refused(client, method, path, allowed):
     response = client.open(path, method=method)
     assert_error(response, 405, "Method")
     assert allowed in response.headers["Allow"].split(", ")
 
 
-def test_head_and_options(client):
+def test_head_and_options_are_answered(client):
     assert client.head("/").status_code == 200
     assert client.head(URL).status_code == 405
     response = client.options(URL)
@@ -242,7 +242,7 @@ PATHS = ("/nowhere", URL + "/", URL + "/1", URL.upper(), "/index.php", "/../app.
 
 @pytest.mark.parametrize("path", (*PATHS, "/" + 9000 * "a"), ids=lambda path: path[:20])
 @pytest.mark.parametrize("method", ("GET", "POST", "DELETE"))
-def test_unknown_paths(client, method, path):
+def test_unknown_paths_are_not_found(client, method, path):
     assert_error(client.open(path, method=method), 404, "Not Found")
 
 
@@ -252,11 +252,11 @@ def test_no_files_are_served(client, path):
 
 
 @pytest.mark.parametrize("length", ("abc", "-1", "", "0"))
-def test_wrong_content_length(client, length):
+def test_invalid_content_lengths_are_refused(client, length):
     assert_error(post(client, GOOD, environ_overrides={"CONTENT_LENGTH": length}), 400, "body")
 
 
-def test_body_shorter_than_announced(client):
+def test_bodies_shorter_than_their_content_length_are_refused(client):
     assert_error(post(client, GOOD, environ_overrides={"CONTENT_LENGTH": "4000"}), 400, "body")
 
 

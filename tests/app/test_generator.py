@@ -50,18 +50,18 @@ def test_neighbours_are_independent(flags):
 
 
 @pytest.mark.parametrize("place", (0, 1, 15, 28, 29))
-def test_places_are_alike(place):
+def test_every_position_has_the_same_distribution(place):
     strings = itertools.chain.from_iterable(generate_random_string(30, 1000, True, True, True, True) for _ in range(10))
     assert_uniform(Counter(text[place] for text in strings), 66)
 
 
-def test_the_test_sees_a_bias():
+def test_the_statistical_test_detects_a_bias():
     # what a plain remainder of a byte would give
     with pytest.raises(AssertionError):
         assert_uniform(Counter(random.SystemRandom().randrange(256) % 66 for _ in range(300000)), 66)
 
 
-def test_source_cannot_be_seeded():
+def test_the_random_source_cannot_be_seeded():
     runs = []
     for _ in range(2):
         random.seed(1)
@@ -91,7 +91,7 @@ def test_forked_processes_share_no_bytes():
 
 @pytest.mark.parametrize("length, num_strings", ((1, 1), (1, 1000), (30, 1), (30, 1000), (7, 13), (5, 0)))
 @pytest.mark.parametrize("flags", CHOICES)
-def test_sizes(flags, length, num_strings):
+def test_number_and_length_are_as_requested(flags, length, num_strings):
     strings = generate_random_string(length, num_strings, *flags)
     assert len(strings) == num_strings
     assert all(len(text) == length for text in strings)
@@ -113,7 +113,7 @@ def load_article():
 
 # about a half of what `make bench` shows, the rest is room for a busy machine
 @pytest.mark.parametrize("length, num_strings, times", ((30, 1000, 12), (10, 5, 5)))
-def test_faster_than_the_article(length, num_strings, times):
+def test_the_generator_is_faster_than_the_articles(length, num_strings, times):
     number = 30000 // (length * num_strings)
     theirs = min(timeit.repeat(lambda: article(length, num_strings), number=number, repeat=7))
     flags = CHOICES[-1]

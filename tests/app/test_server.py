@@ -47,7 +47,7 @@ def raw_status(port, request):
         return int(connection.makefile("rb").readline().split()[1])
 
 
-def test_article_requests(port):
+def test_the_articles_requests_succeed(port):
     assert answer(port, "GET", "/", None) == (200, "<h1>Hello World! From Flask!</h1>")
     status, text = answer(port, "POST", "/getrandomstr", b'{"intlen":10,"intnum":5,"withnum":true,"withlow":true}')
     assert status == 200
@@ -78,7 +78,7 @@ def test_large_body_in_chunks_is_answered(port):
         (b"Content-Length: 50", b'{"intlen":10,'),
     ),
 )
-def test_broken_bodies(port, header, body):
+def test_malformed_bodies_are_refused(port, header, body):
     request = [b"POST /getrandomstr HTTP/1.1", b"Host: x", b"Content-Type: application/json", header, b"", body]
     assert 400 <= raw_status(port, b"\r\n".join(request)) < 500
 
@@ -88,13 +88,13 @@ HOSTS = (b"", b"a b", b"..", b"a" * 300, b"[::1", b"x:y", b"x:99999999", b"http:
 
 @pytest.mark.parametrize("host", HOSTS, ids=lambda host: repr(host[:9]))
 @pytest.mark.parametrize("path", (b"/", b"//", b"/?%ff", b"http://x/"))
-def test_strange_hosts(port, host, path):
+def test_unusual_hosts_are_no_server_error(port, host, path):
     # whether such a name is refused is Flask's affair, and differs between versions
     request = b"GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % (path, host)
     assert raw_status(port, request) in (200, 400, 404)
 
 
-def test_flaskenv(app_folder):
+def test_flaskenv_is_read(app_folder):
     assert dict(dotenv_values(str(app_folder / ".flaskenv"))) == {
         "FLASK_ENV": "development",
         "FLASK_DEBUG": "1",

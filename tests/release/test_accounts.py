@@ -10,24 +10,24 @@ from conftest import ROOT, needs_root
 from release.accounts import RESULT_LIMIT, call_as
 
 
-def test_the_result_comes_back():
+def test_the_result_is_returned():
     assert call_as('', lambda: 'well 好', 5) == 'well 好'
 
 
-def test_it_is_another_process():
+def test_work_runs_in_another_process():
     assert call_as('', lambda: str(os.getpid()), 5) != str(os.getpid())
 
 
-def test_a_long_result_is_cut():
+def test_long_results_are_truncated():
     assert call_as('', lambda: 'x' * (RESULT_LIMIT + 10), 5) == 'x' * RESULT_LIMIT
 
 
-def test_what_is_no_text_is_replaced():
+def test_undecodable_bytes_are_replaced():
     assert call_as('', lambda: '\udcff', 5) == '?'
 
 
 @pytest.mark.parametrize('fault', [ValueError, KeyboardInterrupt, SystemExit, MemoryError])
-def test_an_exception_is_no_result(fault, capfd):
+def test_an_exception_returns_nothing(fault, capfd):
     def fails():
         raise fault()
 
@@ -35,11 +35,11 @@ def test_an_exception_is_no_result(fault, capfd):
     assert capfd.readouterr() == ('', '')
 
 
-def test_one_that_is_killed():
+def test_a_killed_process_returns_nothing():
     assert call_as('', lambda: os.kill(os.getpid(), signal.SIGKILL), 5) == ''
 
 
-def test_one_that_does_not_end():
+def test_a_process_that_does_not_end_is_killed():
     def stays():
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
@@ -52,14 +52,14 @@ def test_one_that_does_not_end():
         os.waitpid(-1, os.WNOHANG)
 
 
-def test_no_descriptor_is_left():
+def test_no_file_descriptor_leaks():
     before = os.listdir('/proc/self/fd')
     for _ in range(3):
         call_as('', lambda: '', 5)
     assert len(os.listdir('/proc/self/fd')) == len(before)
 
 
-def test_an_account_that_is_not_there():
+def test_a_missing_account_returns_nothing():
     assert call_as('no-such-account', lambda: 'done', 5) == ''
 
 
@@ -70,7 +70,7 @@ def rights():
 
 
 @needs_root
-def test_root_gives_all_its_rights_up():
+def test_root_drops_all_privileges():
     account = pwd.getpwnam('nobody')
     uids, gids = '\t'.join([str(account.pw_uid)] * 4), '\t'.join([str(account.pw_gid)] * 4)
     found = call_as('nobody', rights, 5)
@@ -79,7 +79,7 @@ def test_root_gives_all_its_rights_up():
 
 
 @needs_root
-def test_the_umask_is_the_usual_one(folder):
+def test_the_umask_is_the_default(folder):
     folder.chmod(0o777)
     before = os.umask(0o077)
 
@@ -92,5 +92,5 @@ def test_the_umask_is_the_usual_one(folder):
 
 
 @pytest.mark.skipif(ROOT, reason='needs an account without rights')
-def test_without_rights_nobody_is_become():
+def test_without_root_another_account_returns_nothing():
     assert call_as('root', lambda: 'done', 5) == ''

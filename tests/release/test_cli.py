@@ -47,13 +47,13 @@ def shows(capfd):
 
 
 @pytest.mark.parametrize('arguments', [[], ['run'], ['activate'], ['nonsense'], ['rollback', 'x'], ['serve']])
-def test_a_wrong_command_line(command, arguments, shows):
+def test_invalid_command_lines_are_refused(command, arguments, shows):
     with pytest.raises(SystemExit) as caught:
         command(*arguments)
     assert caught.value.code == 2 and 'usage: shop-release' in shows()
 
 
-def test_help(command, shows):
+def test_help_is_printed(command, shows):
     with pytest.raises(SystemExit) as caught:
         command('--help')
     assert caught.value.code == 0
@@ -61,20 +61,20 @@ def test_help(command, shows):
     assert 'shop-release activate ID [--revision TEXT] [--check]' in shown and 'NAME' not in shown
 
 
-def test_without_root(command, monkeypatch, shows):
+def test_root_is_required(command, monkeypatch, shows):
     monkeypatch.setattr(os, 'geteuid', lambda: 1000)
     assert command('list') == 2
     assert 'shop-release needs root: use sudo' in shows()
 
 
-def test_options_of_a_command_are_its_own():
+def test_options_belong_to_their_command():
     assert cli.parse('shop', ['run', 'flask', '--help']).command == ['flask', '--help']
 
 
 # -- activate, rollback, list
 
 
-def test_activate_and_list_and_rollback(command, host, shows):
+def test_activate_list_and_rollback(command, host, shows):
     assert command('list') == 0 and 'no release has been deployed here yet' in shows()
     for release in 'ab':
         host.make_release(release)
@@ -92,7 +92,7 @@ def test_activate_and_list_and_rollback(command, host, shows):
     assert command('rollback') == 0 and 'a serves again' in shows()
 
 
-def test_all_states_are_listed(command, host, config, shows):
+def test_list_shows_every_state(command, host, config, shows):
     history = History(config.root / 'history.json')
     for release in ['a', 'b', 'c']:
         history.remember_served([*history.served, release])
@@ -111,25 +111,25 @@ def test_all_states_are_listed(command, host, config, shows):
     }
 
 
-def test_a_failure_ends_with_1(command, shows):
+def test_failures_exit_with_1(command, shows):
     assert command('activate', 'nothing') == 1
     assert 'There is no whole release nothing' in shows()
     assert command('rollback') == 1
     assert 'There is nothing to roll back' in shows()
 
 
-def test_check_of_a_host_that_is_broken(command, host, shows):
+def test_check_on_a_broken_host(command, host, shows):
     host.supervisor.faults['reloadConfig'] = [92]
     assert command('activate', '--check', 'a') == 0
     assert 'supervisor refuses reloadConfig' in shows()
 
 
-def test_settings_that_are_not_there(command, folder, shows):
+def test_missing_settings_fail(command, folder, shows):
     (folder / 'deploy.d/shop.json').unlink()
     assert command('list') == 1 and 'Deploy the app again.' in shows()
 
 
-def test_a_damaged_history(command, host, config, shows):
+def test_a_damaged_history_fails(command, host, config, shows):
     (config.root / 'history.json').write_text('{')
     for arguments in [['list'], ['rollback'], ['activate', 'a'], ['activate', '--check', 'a']]:
         assert command(*arguments) == 1 and 'history.json is damaged' in shows()
@@ -145,31 +145,31 @@ def serving(config, make_release):
 
 
 @pytest.mark.parametrize('code, status', [('exit 0', 0), ('exit 7', 7), ('kill -TERM $$', 143), ('kill -9 $$', 137)])
-def test_run_ends_as_its_command(command, serving, code, status):
+def test_run_exits_like_its_command(command, serving, code, status):
     assert command('run', 'sh', '-c', code) == status
 
 
-def test_run_is_in_the_release(command, serving, config, shows):
+def test_run_works_in_the_release(command, serving, config, shows):
     assert command('run', 'pwd') == 0
     assert shows().strip() == str(config.releases / 'a')
 
 
-def test_run_of_what_is_not_there(command, serving, shows):
+def test_run_of_a_missing_command_fails(command, serving, shows):
     assert command('run', 'no-such-command') == 1
     assert 'no-such-command' in shows()
 
 
-def test_run_without_a_release(command, shows):
+def test_run_without_a_release_fails(command, shows):
     assert command('run', 'true') == 1
     assert 'There is no whole release' in shows()
 
 
-def test_run_without_an_input(command, serving, monkeypatch):
+def test_run_without_stdin(command, serving, monkeypatch):
     monkeypatch.setattr(sys, 'stdin', None)
     assert command('run', 'true') == 0
 
 
-def test_run_on_a_terminal_gets_one_of_its_own(command, serving, folder, monkeypatch):
+def test_run_on_a_terminal_gets_its_own_terminal(command, serving, folder, monkeypatch):
     done = []
     master, slave = pty.openpty()
     with open(slave) as terminal:
@@ -190,7 +190,7 @@ def test_run_on_a_terminal_gets_one_of_its_own(command, serving, folder, monkeyp
     os.close(master)
 
 
-def test_serve(command, serving, config, monkeypatch):
+def test_serve_starts_gunicorn(command, serving, config, monkeypatch):
     done, before = [], os.getcwd()
     monkeypatch.setattr(cli.commands, 'become', lambda user: None)
     monkeypatch.setattr(os, 'execv', lambda path, arguments: done.append(path))
@@ -203,7 +203,7 @@ def test_serve(command, serving, config, monkeypatch):
 # -- a process of its own
 
 
-def test_detached_returns_what_the_work_ended_with():
+def test_detached_returns_the_exit_status():
     assert cli.detached(lambda: None) == 0
     assert cli.detached(lambda: 5) == 5
 
@@ -217,7 +217,7 @@ def test_detached_returns_what_the_work_ended_with():
         (subprocess.TimeoutExpired('x', 5), "TimeoutExpired: Command 'x' timed out after 5 seconds"),
     ],
 )
-def test_detached_says_what_failed(error, said, shows):
+def test_detached_reports_errors(error, said, shows):
     def fails():
         raise error
 
@@ -225,7 +225,7 @@ def test_detached_says_what_failed(error, said, shows):
     assert shows().strip() == said
 
 
-def test_detached_says_so_when_it_is_killed(shows):
+def test_detached_reports_a_kill(shows):
     assert cli.detached(lambda: os.kill(os.getpid(), signal.SIGKILL)) == 1
     assert 'The hand-over was killed by signal 9. Deploy again: the next one ends what it began.' in shows()
 
@@ -257,7 +257,7 @@ def caller(folder):
 
 
 @pytest.mark.parametrize('number', [signal.SIGHUP, signal.SIGKILL, signal.SIGINT])
-def test_the_work_goes_on_when_its_caller_is_gone(folder, number):
+def test_work_continues_when_its_caller_is_killed(folder, number):
     process = caller(folder)
     # what a terminal that closes, or Ctrl-C on it, does
     assert process.pid > 1 and os.getpgid(process.pid) == process.pid
@@ -269,7 +269,7 @@ def test_the_work_goes_on_when_its_caller_is_gone(folder, number):
     assert wait_for((folder / 'done').exists)
 
 
-def test_a_caller_that_is_interrupted_says_so(monkeypatch, shows):
+def test_an_interrupted_caller_reports_it(monkeypatch, shows):
     real = os.waitpid
 
     def interrupted(pid, options):
@@ -284,7 +284,7 @@ def test_a_caller_that_is_interrupted_says_so(monkeypatch, shows):
 # -- one at a time
 
 
-def test_the_lock_waits_for_another(folder, shows):
+def test_the_lock_waits_for_its_holder(folder, shows):
     path, order = str(folder / 'lock'), []
     with cli.exclusive_lock(path):
         pass
@@ -304,7 +304,7 @@ def test_the_lock_waits_for_another(folder, shows):
     assert order == ['other', 'this'] and shows().strip() == 'another hand-over is at work: waiting for its end'
 
 
-def test_the_lock_goes_with_one_that_is_killed(folder):
+def test_the_lock_is_released_when_its_holder_is_killed(folder):
     path = str(folder / 'lock')
 
     def work():
@@ -316,7 +316,7 @@ def test_the_lock_goes_with_one_that_is_killed(folder):
         pass
 
 
-def test_it_starts_alone(tmp_path):
+def test_the_package_needs_only_the_standard_library(tmp_path):
     # nothing but the package and the standard library, as in its archive
     code = "import sys; sys.argv[0] = 'shop-release'; sys.path.insert(0, {!r}); from release.cli import main; sys.exit(main())"
     command = [sys.executable, '-IS', '-c', code.format(str(Path(cli.__file__).parents[1])), 'list']

@@ -34,21 +34,21 @@ def run(config, make_release):
     return run_command
 
 
-def test_a_command_that_succeeds(run, config):
+def test_a_command_succeeds(run, config):
     assert run('echo well > here') == ''
     assert (config.releases / 'a/here').read_text() == 'well\n'
 
 
-def test_a_command_that_fails(run):
+def test_a_failed_command_is_reported(run):
     text = run('echo no table >&2; exit 3')
     assert text == "the command 'echo no table >&2; exit 3' ended with 3\n\nIt printed:\nno table"
 
 
-def test_a_line_that_fails_ends_the_command(run):
+def test_a_failed_line_ends_the_command(run):
     assert 'ended with 1' in run('false; echo on')
 
 
-def test_a_command_that_is_killed(run):
+def test_a_killed_command_is_reported(run):
     assert 'ended with -9' in run('kill -9 $$')
 
 
@@ -61,31 +61,31 @@ def test_a_command_that_is_killed(run):
         (r'printf "a\000b\rc"', 'ab\nc'),
     ],
 )
-def test_what_it_prints_is_shown_as_text(run, code, shown):
+def test_output_is_shown_as_plain_text(run, code, shown):
     assert run(code + '; exit 1').partition('It printed:\n')[2] == shown
 
 
-def test_a_megabyte(run):
+def test_a_megabyte_of_output_is_read(run):
     text = run('head -c 1000000 /dev/zero | tr "\\0" x; echo; echo the end; exit 1')
     assert text.endswith('\nthe end') and len(text) < 3000
 
 
-def test_it_reads_nothing(run):
+def test_stdin_is_empty(run):
     assert run('read line && exit 5; exit 0') == ''
 
 
-def test_one_that_takes_too_long(run):
+def test_a_slow_command_is_killed(run):
     started = time.monotonic()
     text = run('trap "" TERM INT HUP; echo begun; sleep 60; echo on', timeout=0.3)
     assert "has not ended in 0.3 s\n\nIt printed:\nbegun" in text
     assert time.monotonic() - started < 3
 
 
-def test_one_that_prints_for_ever(run):
+def test_a_command_with_endless_output_is_killed(run):
     assert 'has not ended in 0.3 s' in run('yes', timeout=0.3)
 
 
-def test_one_that_closes_its_output(run):
+def test_a_command_that_closes_its_output_is_waited_for(run):
     assert 'ended with 4' in run('exec >&- 2>&-; sleep 0.1; exit 4')
 
 
@@ -104,7 +104,7 @@ time.sleep(20)
 
 
 @pytest.mark.parametrize('status', [0, 3])
-def test_a_daemon_that_is_left_behind(run, folder, status):
+def test_daemons_of_a_command_are_killed(run, folder, status):
     (folder / 'daemon').write_text(DAEMON)
     started = time.monotonic()
     command = '{} -S -E {}/daemon {}/pid apart; while [ ! -s {}/pid ]; do sleep 0.01; done; echo done; exit {}'
@@ -114,7 +114,7 @@ def test_a_daemon_that_is_left_behind(run, folder, status):
     os.kill(int((folder / 'pid').read_text()), signal.SIGKILL)
 
 
-def test_children_go_with_one_that_takes_too_long(run, folder):
+def test_children_of_a_slow_command_are_killed(run, folder):
     (folder / 'daemon').write_text(DAEMON)
     assert 'has not ended' in run('{} -S -E {}/daemon {}/pid; sleep 60'.format(sys.executable, folder, folder), timeout=0.5)
     assert wait_for(lambda: has_ended((folder / 'pid').read_text()))
@@ -123,7 +123,7 @@ def test_children_go_with_one_that_takes_too_long(run, folder):
 # -- what it runs with
 
 
-def test_the_environment(run, config, folder, account):
+def test_commands_get_the_apps_environment(run, config, folder, account):
     (folder / 'secrets.json').write_text(json.dumps({'KEY': 'geheim 密'}), encoding='utf-8')
     values = {'environment': {'NUMBER': 5, 'NAME': 'ü'}, 'secrets': str(folder / 'secrets.json')}
     assert run('env >found', **values) == ''
@@ -144,7 +144,7 @@ sys.exit(commands.start(settings, '/', ['/bin/sh', '-c', 'echo \\u4f60 $NAME']).
 """
 
 
-def test_any_text_in_any_locale():
+def test_any_text_works_in_any_locale():
     # as Python 3.6 is in the POSIX locale
     code = LOCALE.format(folder=str(Path(commands.__file__).parents[1]))
     environment = {'LC_ALL': 'C', 'PYTHONCOERCECLOCALE': '0'}
@@ -152,7 +152,7 @@ def test_any_text_in_any_locale():
 
 
 @needs_root
-def test_it_runs_as_the_app(run, config, folder):
+def test_commands_run_as_the_app(run, config, folder):
     folder.chmod(0o777)
     command = 'id -u >{0}/id; id -G >>{0}/id; umask >>{0}/id'.format(folder)
     assert run(command, user='nobody') == ''
@@ -161,7 +161,7 @@ def test_it_runs_as_the_app(run, config, folder):
     assert (folder / 'id').stat().st_uid == account.pw_uid
 
 
-def test_an_account_that_is_not_there(run, monkeypatch):
+def test_a_missing_account_fails(run, monkeypatch):
     def fails(user):
         raise KeyError(user)
 
@@ -195,7 +195,7 @@ def test_commands_run_once(config, make_release, prepare, capsys):
     assert 'a$ ' + note(config, 'init') in capsys.readouterr().out
 
 
-def test_a_failed_command_runs_again(config, make_release, prepare):
+def test_failed_commands_run_again(config, make_release, prepare):
     make_release('a', init_commands=[note(config, 'init')], commands=['test -e {}/there'.format(config.root), note(config, 'a')])
     for _ in range(2):
         with pytest.raises(Unhealthy):
@@ -204,7 +204,7 @@ def test_a_failed_command_runs_again(config, make_release, prepare):
     assert prepare() == ['init', 'a']
 
 
-def test_what_has_run_before_it_failed_is_noted(config, make_release, prepare):
+def test_commands_before_a_failed_one_are_recorded(config, make_release, prepare):
     make_release('a', init_commands=[note(config, 'one'), 'exit 1'])
     with pytest.raises(Unhealthy):
         prepare()
@@ -227,6 +227,6 @@ def test_serve_becomes_gunicorn(config, make_release, monkeypatch):
     assert len(became) == 1
 
 
-def test_serve_of_no_release(config):
+def test_serve_of_a_missing_release_fails(config):
     with pytest.raises(Failure):
         commands.serve(config, Releases(config), 'a')

@@ -44,7 +44,7 @@ def first(host):
     return host
 
 
-def test_the_first_release(host, capsys):
+def test_the_first_release_is_activated(host, capsys):
     host.make_release('a')
     deploy(host, 'a', 'v1')
     assert host.current == 'a' and host.get() == 'well, from a' and at_rest(host)
@@ -61,7 +61,7 @@ def test_the_same_again_changes_nothing(first, capsys):
     assert 'a serves already' in capsys.readouterr().out
 
 
-def test_a_second_release(first):
+def test_a_second_release_is_activated(first):
     first.make_release('b', environment='e2')
     deploy(first, 'b')
     assert first.current == 'b' and first.get() == 'well, from b' and at_rest(first)
@@ -99,21 +99,21 @@ def test_a_failed_release_keeps_its_environment_for_the_next(first):
     assert history.facts('b')['failed'] == 'its gunicorn ended' and history.served == ['a']
 
 
-def test_a_failed_first_release(host):
+def test_a_failed_first_release_is_removed(host):
     host.make_release('a', beside={'status': 500}, health=SHORT)
     text = failure(host, 'a')
     assert 'Nothing serves yet. Mend the app' in text
     assert host.current == '' and host.releases == [] and host.services.running() == []
 
 
-def test_a_failed_command(first):
+def test_a_failed_release_command_ends_the_deploy(first):
     first.make_release('b', commands=['echo no table; exit 3'])
     text = failure(first, 'b')
     assert 'no table' in text and 'The release a serves on.' in text and first.releases == ['a']
     assert not [call for call in first.services.calls() if call.startswith('start shop-next@b')]
 
 
-def test_a_release_that_is_mended(first):
+def test_a_repaired_release_is_activated(first):
     first.make_release('b', beside={'exit': 1})
     failure(first, 'b')
     first.make_release('b')
@@ -121,7 +121,7 @@ def test_a_release_that_is_mended(first):
     assert first.current == 'b' and not Deployment(first.config).history.has_failed('b')
 
 
-def test_healthy_beside_but_not_under_supervisor(first):
+def test_a_release_that_is_only_healthy_as_the_candidate(first):
     first.make_release('b', program={'exit': 1, 'says': '\x1b[31mno rights: caf\xe9\n'})
     text = failure(first, 'b')
     assert 'The release b was healthy on its own, but could not take over as the program shop: supervisor gave up' in text
@@ -129,21 +129,21 @@ def test_healthy_beside_but_not_under_supervisor(first):
     assert first.current == 'a' and first.get() == 'well, from a' and at_rest(first) and first.releases == ['a']
 
 
-def test_sick_under_supervisor(first):
+def test_a_release_that_is_unhealthy_under_supervisor(first):
     first.make_release('b', program={'status': 500}, health=SHORT)
     text = failure(first, 'b')
     assert 'status 500 instead of 200' in text and 'The release a serves again.' in text
     assert first.current == 'a' and at_rest(first)
 
 
-def test_the_first_release_that_cannot_take_over(host):
+def test_a_first_release_that_cannot_take_over(host):
     host.make_release('a', program={'exit': 1})
     text = failure(host, 'a')
     assert 'a serves on beside the program, as shop-next@a.service, but would not after a reboot.' in text
     assert host.get() == 'well, from a' and host.live == 'app/next.sock' and host.releases == ['a']
 
 
-def test_one_that_cannot_take_over_is_replaced_by_a_mended_one(host):
+def test_a_repaired_release_replaces_one_that_could_not_take_over(host):
     host.make_release('a', program={'exit': 1})
     failure(host, 'a')
     host.make_release('b')
@@ -155,7 +155,7 @@ def test_one_that_cannot_take_over_is_replaced_by_a_mended_one(host):
     assert host.current == 'b' and host.get() == 'well, from b' and at_rest(host)
 
 
-def test_go_back_when_the_release_before_fails_too(first):
+def test_the_release_before_fails_too(first):
     how = json.loads((first.config.releases / 'a/.release.json').read_text())
     (first.config.releases / 'a/.release.json').write_text(json.dumps(dict(how, program={'exit': 1})))
     first.make_release('b', program={'exit': 1})
@@ -166,7 +166,7 @@ def test_go_back_when_the_release_before_fails_too(first):
     assert first.releases == ['a', 'b']
 
 
-def test_the_same_release_that_cannot_start_again(first):
+def test_the_same_release_cannot_start_again(first):
     how = json.loads((first.config.releases / 'a/.release.json').read_text())
     (first.config.releases / 'a/.release.json').write_text(json.dumps(dict(how, program={'exit': 1})))
     first.supervisor.stopProcess('shop', False)
@@ -185,7 +185,7 @@ def outage(host, *releases):
         path.write_text(json.dumps(dict(how, beside={'status': 500}, program={'status': 500}, health=SHORT)))
 
 
-def test_rollbacks_in_an_outage_delete_nothing(first):
+def test_rollbacks_during_an_outage_delete_nothing(first):
     for release in 'bcd':
         first.make_release(release)
         deploy(first, release)
@@ -199,7 +199,7 @@ def test_rollbacks_in_an_outage_delete_nothing(first):
     assert first.current == 'd' and at_rest(first)
 
 
-def test_systemd_that_refuses(first):
+def test_errors_of_systemd_end_the_deploy(first):
     first.services.set('fails-start', 'Unit is masked.')
     first.make_release('b')
     text = failure(first, 'b')
@@ -210,7 +210,7 @@ def test_systemd_that_refuses(first):
     assert first.current == 'b'
 
 
-def test_supervisor_that_refuses(first):
+def test_errors_of_supervisor_end_the_deploy(first):
     first.supervisor.faults['startProcess'] = [50]
     first.make_release('b')
     text = failure(first, 'b')
@@ -218,7 +218,7 @@ def test_supervisor_that_refuses(first):
     assert first.releases == ['a', 'b'] and first.get() == 'well, from a' and at_rest(first)
 
 
-def test_a_history_that_cannot_be_written(first, monkeypatch):
+def test_an_unwritable_history_ends_the_deploy(first, monkeypatch):
     first.make_release('b', beside={'exit': 1})
     real = History.remember
 
@@ -232,7 +232,7 @@ def test_a_history_that_cannot_be_written(first, monkeypatch):
     assert 'This could not be written down, though: [Errno 28] No space left on device' in text and 'its gunicorn ended' in text
 
 
-def test_no_such_release(first):
+def test_a_missing_release_fails(first):
     assert 'There is no whole release b (' in failure(first, 'b')
     assert first.get() == 'well, from a' and 'b' not in Deployment(first.config).history.releases
 
@@ -284,7 +284,7 @@ def interrupt(host, monkeypatch, where, release='b'):
         (History, 'remember_served'),
     ],
 )
-def test_an_interrupted_hand_over_is_ended_by_the_next(first, monkeypatch, where):
+def test_an_interrupted_activation_is_completed_by_the_next(first, monkeypatch, where):
     first.make_release('b')
     interrupt(first, monkeypatch, where)
     assert first.get() in ('well, from a', 'well, from b')
@@ -294,7 +294,7 @@ def test_an_interrupted_hand_over_is_ended_by_the_next(first, monkeypatch, where
     assert Deployment(first.config).history.served[-1] == 'c'
 
 
-def test_an_interruption_before_the_end_is_ended_by_the_same_again(first, monkeypatch):
+def test_an_interruption_just_before_the_end_is_completed_by_the_next(first, monkeypatch):
     first.make_release('b')
     interrupt(first, monkeypatch, (Program, 'starting_pid'))
     assert first.current == 'b' and first.live == 'app/next.sock'
@@ -304,7 +304,7 @@ def test_an_interruption_before_the_end_is_ended_by_the_same_again(first, monkey
     assert first.current == 'b' and first.get() == 'well, from b' and at_rest(first)
 
 
-def test_an_interrupted_release_that_cannot_take_over(first, monkeypatch, capsys):
+def test_an_interrupted_release_cannot_take_over(first, monkeypatch, capsys):
     first.make_release('b', program={'exit': 1})
     interrupt(first, monkeypatch, (Deployment, 'go_back'))
     assert first.current == 'b' and first.live == 'app/next.sock'
@@ -314,7 +314,7 @@ def test_an_interrupted_release_that_cannot_take_over(first, monkeypatch, capsys
     assert 'the release a serves again' in capsys.readouterr().out.lower()
 
 
-def test_neither_an_interrupted_release_nor_the_one_before_can_take_over(first, monkeypatch):
+def test_neither_the_interrupted_release_nor_the_one_before_can_take_over(first, monkeypatch):
     first.make_release('b', program={'exit': 1})
     interrupt(first, monkeypatch, (Deployment, 'go_back'))
     how = json.loads((first.config.releases / 'a/.release.json').read_text())
@@ -324,7 +324,7 @@ def test_neither_an_interrupted_release_nor_the_one_before_can_take_over(first, 
     assert first.get() == 'well, from b' and first.services.running() == ['b']
 
 
-def test_a_rollback_after_an_interruption(first, monkeypatch):
+def test_a_rollback_after_an_interruption_works(first, monkeypatch):
     first.make_release('b')
     interrupt(first, monkeypatch, (History, 'remember_served'))
     assert first.current == 'b' and Deployment(first.config).history.served == ['a']
@@ -332,14 +332,14 @@ def test_a_rollback_after_an_interruption(first, monkeypatch):
     assert first.current == 'a' and first.get() == 'well, from a' and at_rest(first)
 
 
-def test_one_that_is_still_stopping(first, monkeypatch):
+def test_a_candidate_that_is_still_stopping(first, monkeypatch):
     first.services.add('z', ending='\n' * 4)
     first.make_release('b')
     deploy(first, 'b')
     assert first.current == 'b' and at_rest(first)
 
 
-def test_one_that_never_stops(first):
+def test_a_candidate_that_never_stops(first):
     first.services.add('z', ending='\n' * 100000)
     deployment = Deployment(first.config)
     deployment.candidates.stop_timeout = 0.1
@@ -353,7 +353,7 @@ def test_one_that_never_stops(first):
 # -- rollback
 
 
-def test_rollback(first, capsys):
+def test_rollback_activates_the_release_before(first, capsys):
     first.make_release('b')
     deploy(first, 'b', 'v2')
     Deployment(first.config).rollback()
@@ -364,7 +364,7 @@ def test_rollback(first, capsys):
     assert str(caught.value) == 'There is no older release to roll back to: a is the oldest on this host.'
 
 
-def test_rollback_of_nothing(host):
+def test_rollback_without_a_release_fails(host):
     with pytest.raises(Failure) as caught:
         Deployment(host.config).rollback()
     assert str(caught.value) == 'There is nothing to roll back: no release has been deployed here.'
@@ -373,7 +373,7 @@ def test_rollback_of_nothing(host):
 # -- what is so already
 
 
-def test_pending(first):
+def test_pending_changes_are_reported(first):
     deployment = Deployment(first.config)
     assert deployment.pending('b') == [
         '{} leads to a'.format(first.config.current),
@@ -389,13 +389,13 @@ def test_pending(first):
     ]
 
 
-def test_pending_where_nothing_is(host):
+def test_pending_changes_without_a_release(host):
     host.supervisor.known = False
     found = Deployment(host.config).pending('a')
     assert found[0].endswith('current leads to nothing') and 'the program shop is unknown, without a' in found
 
 
-def test_a_program_that_runs_what_has_been_replaced(first):
+def test_a_program_that_runs_a_replaced_release_is_restarted(first):
     release = first.config.releases / 'a'
     release.rename(first.config.releases / '.a.changed')
     first.make_release('a')
@@ -404,7 +404,7 @@ def test_a_program_that_runs_what_has_been_replaced(first):
     assert Deployment(first.config).running() == 'a' and at_rest(first)
 
 
-def test_a_program_with_an_environment_that_has_been_replaced(first):
+def test_a_program_with_a_replaced_environment_is_restarted(first):
     link = first.config.root / 'venvs/e1'
     (first.config.root / 'venvs/e1.2').mkdir()
     link.unlink()
@@ -412,7 +412,7 @@ def test_a_program_with_an_environment_that_has_been_replaced(first):
     assert Deployment(first.config).running() == ''
 
 
-def test_a_program_that_works_elsewhere(first, monkeypatch):
+def test_a_program_in_another_folder_is_restarted(first, monkeypatch):
     deployment = Deployment(first.config)
     for folder in ['', '/', '/srv', str(first.config.root), str(first.config.releases) + '/a/src (deleted)x/../..']:
         monkeypatch.setattr(deployment, 'working_folder', lambda pid, folder=folder: folder)
@@ -421,7 +421,7 @@ def test_a_program_that_works_elsewhere(first, monkeypatch):
     assert deployment.running() == 'a'
 
 
-def test_the_working_folder_is_asked_as_the_app(first, monkeypatch):
+def test_the_working_folder_is_read_as_the_app(first, monkeypatch):
     monkeypatch.setattr(deploy_module, 'working_folder', lambda pid: '')
     monkeypatch.setattr(deploy_module, 'call_as', lambda user, function, timeout: 'asked as ' + repr(user) + function())
     assert Deployment(first.config).working_folder(1) == "asked as ''"
@@ -430,7 +430,7 @@ def test_the_working_folder_is_asked_as_the_app(first, monkeypatch):
 # -- kinds of hosts
 
 
-def test_all_is_on_the_disk_before_current_moves(first, monkeypatch):
+def test_files_are_synced_before_current_moves(first, monkeypatch):
     seen = []
     monkeypatch.setattr(os, 'sync', lambda: seen.append(first.current))
     first.make_release('b')
@@ -438,7 +438,7 @@ def test_all_is_on_the_disk_before_current_moves(first, monkeypatch):
     assert seen == ['a'] and first.current == 'b'
 
 
-def test_redirects_are_said(host, capsys):
+def test_redirects_are_reported(host, capsys):
     how = {'status': 302, 'header': 'Location: https://shop.example/\r\n'}
     host.make_release('a', beside=how, program=how)
     deploy(host, 'a')
@@ -446,7 +446,7 @@ def test_redirects_are_said(host, capsys):
     assert host.current == 'a'
 
 
-def test_a_port(host, values):
+def test_an_app_on_a_port_is_activated(host, values):
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         values['bind'] = '0.0.0.0:{}'.format(free.getsockname()[1])
@@ -458,7 +458,7 @@ def test_a_port(host, values):
     assert not (host.config.run / 'live.sock').is_symlink()
 
 
-def test_the_folder_of_the_sockets_is_made_first(host):
+def test_the_folder_of_the_sockets_is_created_first(host):
     host.make_release('a')
     deploy(host, 'a')
     assert 'systemd-tmpfiles --create /etc/tmpfiles.d/flask-shop.conf' in host.services.calls()

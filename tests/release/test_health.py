@@ -48,13 +48,13 @@ def bind(folder):
     return 'unix:{}/app.sock'.format(folder)
 
 
-def test_a_good_answer(serve, config, bind):
+def test_a_good_answer_is_healthy(serve, config, bind):
     serve(WELL)
     assert health.ask(config, HEALTH, bind, 5) == FINE
     assert health.ask_as_nginx(config, HEALTH, bind, 5) == FINE
 
 
-def test_the_request_is_as_nginx_sends_it(serve, config, bind):
+def test_the_request_is_like_nginxs(serve, config, bind):
     requests = serve(WELL)
     config.host, config.scheme = 'shop.example', 'https'
     health.ask(config, dict(HEALTH, path='/well?x=1'), bind, 5)
@@ -65,7 +65,7 @@ def test_the_request_is_as_nginx_sends_it(serve, config, bind):
     assert len([line for line in lines if line.startswith('Host:')]) == 1
 
 
-def test_a_port(config):
+def test_an_app_on_a_port_is_healthy(config):
     with socket.socket() as listener:
         listener.bind(('127.0.0.1', 0))
         listener.listen(1)
@@ -98,14 +98,14 @@ def test_a_port(config):
         (b'HTTP/1.1 302 Found\r\nLocation: https://[\r\n\r\n', 'no answer ('),
     ],
 )
-def test_a_bad_answer(serve, config, bind, answer, problem):
+def test_a_bad_answer_is_unhealthy(serve, config, bind, answer, problem):
     serve(answer)
     found = health.ask_as_nginx(config, HEALTH, bind, 5)
     assert found['problem'].startswith(problem) and not found['redirected']
 
 
 @pytest.mark.parametrize('answer', [b'\x01' * 60000, b'"' * 60000, b'HTTP/1.1 \x1b]0;x\x07' + b'\x1b[2J' * 10000, b'a\xe4\xb8', b'\x85\n'])
-def test_what_an_app_sends_is_shown_as_short_plain_text(serve, config, bind, answer):
+def test_answers_are_shown_as_short_plain_text(serve, config, bind, answer):
     serve(answer)
     problem = health.ask_as_nginx(config, HEALTH, bind, 5)['problem']
     assert problem.startswith('no answer (') and len(problem) < 1000
@@ -127,14 +127,14 @@ def test_what_an_app_sends_is_shown_as_short_plain_text(serve, config, bind, ans
     ],
 )
 @pytest.mark.parametrize('allowed', [True, False])
-def test_a_redirect_to_https_on_the_same_host(serve, config, bind, location, healthy, allowed):
+def test_redirects_to_https_on_the_same_host_are_healthy(serve, config, bind, location, healthy, allowed):
     config.host, config.redirect_ok = 'Shop.example', allowed
     serve('HTTP/1.1 308 There\r\nLocation: {}\r\nContent-Length: 0\r\n\r\n'.format(location).encode())
     found = health.ask(config, HEALTH, bind, 5)
     assert found == (REDIRECTED if healthy and allowed else {'problem': 'status 308 instead of 200', 'redirected': False})
 
 
-def test_a_redirect_is_no_redirect_by_its_header_alone(serve, config, bind):
+def test_a_location_header_alone_is_no_redirect(serve, config, bind):
     serve(b'HTTP/1.1 201 Made\r\nLocation: https://shop.example/\r\nContent-Length: 0\r\n\r\n')
     assert health.ask(config, HEALTH, bind, 5)['problem'] == 'status 201 instead of 200'
     assert health.ask(config, dict(HEALTH, status=201, text=''), bind, 5) == FINE
@@ -154,7 +154,7 @@ def drip_headers(connection):
 
 
 @pytest.mark.parametrize('answer', [lambda connection: time.sleep(2), drip, drip_headers])
-def test_a_slow_answer(serve, config, bind, answer):
+def test_a_slow_answer_is_unhealthy(serve, config, bind, answer):
     serve(answer)
     started = time.monotonic()
     found = health.ask_as_nginx(config, HEALTH, bind, 0.3)
@@ -168,7 +168,7 @@ def endless(connection):
         connection.sendall(b'x' * 100000)
 
 
-def test_an_endless_body_is_looked_at_as_far_as_the_limit(serve, config, bind):
+def test_an_endless_body_is_read_up_to_the_limit(serve, config, bind):
     serve(endless)
     assert 'without' in health.ask_as_nginx(config, HEALTH, bind, 5)['problem']
 
@@ -179,13 +179,13 @@ def test_the_text_may_be_anywhere_in_a_large_body(serve, config, bind):
 
 
 @pytest.mark.parametrize('path', ['/a b', '/\n', '/好', '/\x00'])
-def test_a_path_that_no_request_can_have(serve, config, bind, path):
+def test_an_invalid_path_fails(serve, config, bind, path):
     serve(WELL)
     assert health.ask(config, dict(HEALTH, path=path), bind, 5)['problem'].startswith('no answer (')
 
 
 @pytest.mark.parametrize('kind', ['nothing', 'file', 'folder', 'fifo', 'dangling', 'deaf', 'datagram'])
-def test_no_server(folder, config, bind, kind):
+def test_a_missing_server_is_unhealthy(folder, config, bind, kind):
     path = folder / 'app.sock'
     closed = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM if kind == 'datagram' else socket.SOCK_STREAM)
     if kind == 'file':
@@ -203,7 +203,7 @@ def test_no_server(folder, config, bind, kind):
 
 
 @needs_root
-def test_a_link_to_a_socket_that_nginx_may_not_use(serve, folder, config, bind, monkeypatch):
+def test_a_link_to_a_forbidden_socket_is_unhealthy(serve, folder, config, bind, monkeypatch):
     serve(WELL, 'root.sock')
     (folder / 'root.sock').chmod(0o600)
     (folder / 'app.sock').symlink_to(folder / 'root.sock')
@@ -214,7 +214,7 @@ def test_a_link_to_a_socket_that_nginx_may_not_use(serve, folder, config, bind, 
     assert health.ask_as_nginx(config, HEALTH, bind, 5) == FINE
 
 
-def test_without_nginxs_account(serve, config, bind, monkeypatch):
+def test_the_check_works_without_nginxs_account(serve, config, bind, monkeypatch):
     serve(WELL)
     monkeypatch.setattr(health, 'NGINX_USER', 'no-such-account')
     assert 'no whole answer' in health.ask_as_nginx(config, HEALTH, bind, 5)['problem']
@@ -258,7 +258,7 @@ def mark(config, pid, kind='file'):
     return path
 
 
-def test_marks_count_by_their_names_only(config, master):
+def test_marks_are_recognized_by_name_only(config, master):
     children = sorted(health.children(master.pid))
     assert len(children) == 3 and health.ready_workers(config, master.pid) == set()
     for number, kind in enumerate(['folder', 'fifo', 'link']):
@@ -287,7 +287,7 @@ def wait(config, bind, master):
     return wait_until_healthy
 
 
-def test_a_release_that_is_healthy(serve, config, wait, master):
+def test_a_healthy_release(serve, config, wait, master):
     serve(WELL)
     for pid in health.children(master.pid):
         mark(config, pid)
@@ -295,7 +295,7 @@ def test_a_release_that_is_healthy(serve, config, wait, master):
     assert wait(settle=0) is False
 
 
-def test_a_release_that_redirects(serve, config, wait, master):
+def test_a_redirecting_release(serve, config, wait, master):
     serve(b'HTTP/1.1 301 There\r\nLocation: https://shop.example/\r\nContent-Length: 0\r\n\r\n')
     for pid in health.children(master.pid):
         mark(config, pid)
@@ -303,7 +303,7 @@ def test_a_release_that_redirects(serve, config, wait, master):
 
 
 @pytest.mark.parametrize('ready', [0, 2])
-def test_workers_that_do_not_start(serve, config, wait, master, ready):
+def test_missing_workers_are_unhealthy(serve, config, wait, master, ready):
     serve(WELL)
     for pid in sorted(health.children(master.pid))[:ready]:
         mark(config, pid)
@@ -312,7 +312,7 @@ def test_workers_that_do_not_start(serve, config, wait, master, ready):
     assert str(caught.value) == '{} of 3 workers have started the app within 0.1 s; the health path is /'.format(ready)
 
 
-def test_no_master(wait):
+def test_a_missing_master_is_unhealthy(wait):
     with pytest.raises(Unhealthy) as caught:
         wait(timeout=0, pid=0)
     assert '0 of 3 workers' in str(caught.value)
@@ -327,7 +327,7 @@ def test_a_release_that_becomes_healthy(serve, config, wait, master, bind):
     timer.join()
 
 
-def test_a_worker_that_ends_after_a_good_answer(serve, config, wait, master):
+def test_a_worker_that_exits_after_a_good_answer(serve, config, wait, master):
     marks = [mark(config, pid) for pid in health.children(master.pid)]
     requests = serve(WELL)
     thread = threading.Thread(target=lambda: (wait_for(lambda: requests), marks[0].unlink()))
@@ -338,7 +338,7 @@ def test_a_worker_that_ends_after_a_good_answer(serve, config, wait, master):
     thread.join()
 
 
-def test_an_answer_that_gets_bad(serve, config, wait, master):
+def test_an_answer_that_becomes_bad(serve, config, wait, master):
     answers = [WELL, WELL.replace(b'200', b'503')]
     serve(lambda connection: connection.sendall(answers.pop(0)))
     for pid in health.children(master.pid):
@@ -348,7 +348,7 @@ def test_an_answer_that_gets_bad(serve, config, wait, master):
     assert str(caught.value) == 'status 503 instead of 200 after it had answered well'
 
 
-def test_a_master_that_is_given_up(config, bind):
+def test_a_master_that_supervisor_gave_up(config, bind):
     def gone():
         raise Unhealthy('its gunicorn ended')
 

@@ -13,7 +13,7 @@ def path(folder):
     return folder / 'history.json'
 
 
-def test_it_comes_back_as_it_was(path):
+def test_a_history_is_read_as_written(path):
     history = History(path)
     assert (history.served, history.releases, history.initialized) == ([], {}, [])
     history.initialized.append('flask init-db')
@@ -26,7 +26,7 @@ def test_it_comes_back_as_it_was(path):
     assert again.facts('b') == {}
 
 
-def test_only_root_reads_it(path):
+def test_only_root_reads_the_history(path):
     before = os.umask(0)
     History(path).save()
     os.umask(before)
@@ -34,7 +34,7 @@ def test_only_root_reads_it(path):
     assert os.listdir(str(path.parent)) == ['history.json']
 
 
-def test_one_that_served_is_no_failed_one_any_more(path):
+def test_a_release_that_served_is_no_longer_failed(path):
     history = History(path)
     history.remember('a', failed='status 500')
     assert history.has_failed('a') and not history.has_served('a')
@@ -44,7 +44,7 @@ def test_one_that_served_is_no_failed_one_any_more(path):
     assert History(path).has_served('a')
 
 
-def test_one_in_the_list_has_served(path):
+def test_releases_in_an_old_history_have_served(path):
     # a history of before `has_served` was written
     path.write_text(json.dumps({'served': ['a'], 'releases': {}, 'initialized': []}))
     assert History(path).has_served('a') and not History(path).has_failed('a')
@@ -70,7 +70,7 @@ DAMAGED = [
 
 
 @pytest.mark.parametrize('text', DAMAGED)
-def test_damage_is_said_and_nothing_is_lost(path, text):
+def test_damage_is_reported_and_nothing_is_lost(path, text):
     path.write_bytes(text)
     with pytest.raises(Failure) as caught:
         History(path)
@@ -78,7 +78,7 @@ def test_damage_is_said_and_nothing_is_lost(path, text):
     assert path.read_bytes() == text
 
 
-def test_an_interruption_leaves_the_history_as_it_was(path, monkeypatch):
+def test_an_interruption_leaves_the_history_unchanged(path, monkeypatch):
     history = History(path)
     history.remember('a', at='today')
 

@@ -44,23 +44,23 @@ def test_a_log_becomes_plain_text(raw, shown):
     assert logs.condensed(raw) == shown
 
 
-def test_a_cut_escape_hides_nothing():
+def test_a_truncated_escape_hides_nothing():
     assert logs.condensed(b'\x1b]0;title\nValueError: x\n') == 'ValueError: x'
     assert logs.condensed(b'\x1b[\nValueError: x\n').endswith('\nValueError: x')
     assert logs.condensed(b'\x1b') == ''
 
 
-def test_long_lines_are_cut():
+def test_long_lines_are_truncated():
     assert logs.condensed(b'x' * 3000) == 'x' * 2000 + ' …'
     assert logs.condensed(b'x' * 2000) == 'x' * 2000
 
 
-def test_many_lines_are_cut_at_their_beginning():
+def test_only_the_last_lines_are_shown():
     shown = logs.condensed(''.join('line {} {}\n'.format(n, 'x' * n) for n in range(300)).encode()).splitlines()
     assert len(shown) == 120 and shown[-1].startswith('line 299 ')
 
 
-def test_a_trace_is_the_apps_own():
+def test_traces_start_in_the_app():
     shown = logs.condensed(TRACE.encode())
     assert 'gunicorn/' not in shown and 'worker.init_process' not in shown and '_gcd_import' not in shown
     assert shown.splitlines()[1:] == [
@@ -72,7 +72,7 @@ def test_a_trace_is_the_apps_own():
     ]
 
 
-def test_what_all_workers_say_is_shown_once():
+def test_repeated_traces_are_shown_once():
     other = TRACE.replace('[71]', '[72]').replace('10:00:00', '10:00:01')
     assert logs.condensed((TRACE + other + TRACE).encode()) == logs.condensed(TRACE.encode())
     text = '[2026-01-01 10:00:00 +0000] [1] [INFO] Booting worker with pid: 12\n'
@@ -80,7 +80,7 @@ def test_what_all_workers_say_is_shown_once():
 
 
 @pytest.mark.parametrize('piece', [b'\x1b[', b'\x1b]', b'\x1b[31', b' File "', b'[', b'\x1b', b'1;', b'\r', '…'.encode()])
-def test_no_text_takes_long(piece):
+def test_every_text_is_processed_quickly(piece):
     started = time.process_time()
     logs.condensed(piece * (1 << 20))
     assert time.process_time() - started < 5
@@ -96,7 +96,7 @@ def append(path, data):
         file.write(data)
 
 
-def test_only_what_is_new_is_shown(path):
+def test_only_new_lines_are_shown(path):
     append(path, b'old\n')
     log = logs.LogFile(str(path))
     assert log.written() == ''
@@ -104,14 +104,14 @@ def test_only_what_is_new_is_shown(path):
     assert log.written() == 'new'
 
 
-def test_a_log_that_begins_later(path):
+def test_a_log_that_is_created_later(path):
     log = logs.LogFile(str(path))
     assert log.written() == ''
     append(path, b'new\n')
     assert log.written() == 'new'
 
 
-def test_a_rotated_log(path):
+def test_a_rotated_log_is_followed(path):
     append(path, b'old\n')
     log = logs.LogFile(str(path))
     path.rename(str(path) + '.1')
@@ -119,14 +119,14 @@ def test_a_rotated_log(path):
     assert log.written() == 'new'
 
 
-def test_an_emptied_log(path):
+def test_a_truncated_log_is_read(path):
     append(path, b'old and longer than what comes\n')
     log = logs.LogFile(str(path))
     path.write_bytes(b'new\n')
     assert log.written() == 'new'
 
 
-def test_a_line_of_100_megabytes(path):
+def test_a_line_of_100_megabytes_is_truncated(path):
     log = logs.LogFile(str(path))
     with open(str(path), 'wb') as file:
         file.truncate(100 << 20)
@@ -136,7 +136,7 @@ def test_a_line_of_100_megabytes(path):
 
 
 @pytest.mark.parametrize('kind', ['fifo', 'link', 'folder', 'device', 'unreadable'])
-def test_what_is_no_log_is_not_read(folder, path, kind):
+def test_other_files_are_not_read(folder, path, kind):
     log = logs.LogFile(str(path))
     if kind == 'fifo':
         os.mkfifo(str(path))
@@ -151,7 +151,7 @@ def test_what_is_no_log_is_not_read(folder, path, kind):
     assert logs.LogFile(str(path)).written() == ''
 
 
-def test_the_journal(services):
+def test_the_journal_is_read(services):
     (services.folder / 'x.service.log').write_bytes(b'\x1b[31mred\xff\n')
     assert logs.journal('x.service', 7) == 'red\ufffd'
     sync, read = services.calls()
@@ -159,7 +159,7 @@ def test_the_journal(services):
     assert read.startswith('journalctl _SYSTEMD_UNIT=x.service --since=@7 --output=cat')
 
 
-def test_a_journal_that_hangs_or_is_not_there(services, monkeypatch):
+def test_a_hanging_or_missing_journal(services, monkeypatch):
     real = subprocess.call
 
     def quick(*arguments, **options):

@@ -42,13 +42,13 @@ def left(config, folder='releases'):
     return sorted(path.name for path in (config.root / folder).iterdir())
 
 
-def test_settings(releases, make_release):
+def test_settings_are_read(releases, make_release):
     make_release('a', environment='e1')
     assert releases.settings('a')['wsgi'] == 'app:app'
 
 
 @pytest.mark.parametrize('text', [None, b'', b'{', b'\xff'])
-def test_a_release_that_is_not_whole(releases, config, text):
+def test_an_incomplete_release_fails(releases, config, text):
     if text is not None:
         (config.releases / 'a').mkdir()
         (config.releases / 'a/.release.json').write_bytes(text)
@@ -57,18 +57,18 @@ def test_a_release_that_is_not_whole(releases, config, text):
     assert str(caught.value).startswith('There is no whole release a (') and '`shop-release list`' in str(caught.value)
 
 
-def test_current(releases, config):
+def test_the_current_release_is_read(releases, config):
     assert releases.current() == ''
     config.current.symlink_to(config.releases / 'a')
     assert releases.current() == 'a'
 
 
-def test_current_that_is_no_link(releases, config):
+def test_current_must_be_a_link(releases, config):
     config.current.mkdir()
     assert releases.current() == ''
 
 
-def test_the_environment(releases, make_release, config):
+def test_the_environment_of_a_release(releases, make_release, config):
     folder = make_release('a')
     assert releases.environment('a') == 'e1.1' and releases.environment('b') == ''
     assert releases.needs('a') == {config.root / 'venvs/e1', config.root / 'venvs/e1.1'}
@@ -76,13 +76,13 @@ def test_the_environment(releases, make_release, config):
     assert releases.environment('a') == '' and releases.needs('a') == set()
 
 
-def test_when_a_release_was_written(releases, make_release):
+def test_the_time_of_a_release(releases, make_release):
     make_release('a')
     make_release('b', manifest=False)
     assert releases.written('a') > 10**18 and releases.written('b') == releases.written('c') == 0
 
 
-def test_the_last_ones_are_kept(config, releases, history, served):
+def test_the_last_releases_are_kept(config, releases, history, served):
     served('a', 'b', 'c', 'd', 'e')
     releases.prune(history, {'e'})
     assert left(config) == ['c', 'd', 'e'] and history.served == ['c', 'd', 'e'] and sorted(history.releases) == ['c', 'd', 'e']
@@ -90,13 +90,13 @@ def test_the_last_ones_are_kept(config, releases, history, served):
     assert History(history.path).served == ['c', 'd', 'e']
 
 
-def test_what_is_in_use_is_kept(config, releases, history, served):
+def test_releases_in_use_are_kept(config, releases, history, served):
     served('a', 'b', 'c', 'd', 'e')
     releases.prune(history, {'a', '', 'e'})
     assert left(config) == ['a', 'c', 'd', 'e'] and 'ea.1' in left(config, 'venvs')
 
 
-def test_an_environment_that_others_need_is_kept(config, releases, history, served, make_release):
+def test_shared_environments_are_kept(config, releases, history, served, make_release):
     served('a', 'b', 'c')
     make_release('d', environment='ea')
     releases.prune(history, {'c'})
@@ -105,7 +105,7 @@ def test_an_environment_that_others_need_is_kept(config, releases, history, serv
     assert left(config) == ['c', 'd', 'e', 'f'] and 'ea.1' in left(config, 'venvs') and 'eb' not in left(config, 'venvs')
 
 
-def test_secrets_go_with_the_release_that_needed_them(config, releases, history, make_release):
+def test_secrets_are_removed_with_their_last_release(config, releases, history, make_release):
     for number, name in enumerate('abcde'):
         secrets = config.root / 'secrets/{}.json'.format(min(number, 2))
         secrets.write_text('{}')
@@ -119,7 +119,7 @@ def test_secrets_go_with_the_release_that_needed_them(config, releases, history,
     assert left(config, 'secrets') == ['2.json', 'new.json']
 
 
-def test_a_deploy_in_progress_is_left_alone(config, releases, history, served, make_release):
+def test_a_deploy_in_progress_is_kept(config, releases, history, served, make_release):
     served('a')
     for name in ['new', '.new.x1']:
         make_release(name, environment='en', manifest=False)
@@ -127,7 +127,7 @@ def test_a_deploy_in_progress_is_left_alone(config, releases, history, served, m
     assert left(config) == ['.new.x1', 'a', 'new'] and 'en' in left(config, 'venvs')
 
 
-def test_a_release_that_is_laid_out_again_is_left_alone(config, releases, history, make_release):
+def test_a_release_that_is_being_recreated_is_kept(config, releases, history, make_release):
     make_release('b')
     history.remember('b', manifest=releases.written('b') - 1, failed='status 500')
     releases.prune(history, set())
@@ -137,14 +137,14 @@ def test_a_release_that_is_laid_out_again_is_left_alone(config, releases, histor
     assert left(config) == []
 
 
-def test_one_of_an_old_history_goes(config, releases, history, make_release):
+def test_a_release_of_an_old_history_is_removed(config, releases, history, make_release):
     make_release('b')
     history.remember('b', failed='status 500')
     releases.prune(history, set())
     assert left(config) == []
 
 
-def test_abandoned_ones_go(config, releases, history, served, make_release):
+def test_abandoned_releases_are_removed(config, releases, history, served, make_release):
     served('a')
     make_release('.half.x', environment='eh', manifest=False)
     (config.releases / '.file').write_text('')
@@ -155,7 +155,7 @@ def test_abandoned_ones_go(config, releases, history, served, make_release):
     assert left(config) == ['a'] and left(config, 'venvs') == ['ea', 'ea.1'] and os.listdir('/etc')
 
 
-def test_old_releases_without_an_environment(config, releases, history, served, make_release):
+def test_old_releases_without_an_environment_are_removed(config, releases, history, served, make_release):
     served('a', 'b')
     (config.releases / 'a/bin').unlink()
     (config.releases / 'b/bin').unlink()
@@ -165,7 +165,7 @@ def test_old_releases_without_an_environment(config, releases, history, served, 
     assert left(config) == ['c', 'd', 'e']
 
 
-def test_an_environment_that_never_served_is_kept_as_new(config, releases, history, make_release):
+def test_an_environment_that_never_served_is_kept_while_new(config, releases, history, make_release):
     make_release('a')
     age(config.root / 'venvs/e1', config.root / 'venvs/e1.1')
     history.remember('a', manifest=releases.written('a'), failed='status 500')
@@ -177,13 +177,13 @@ def test_an_environment_that_never_served_is_kept_as_new(config, releases, histo
     assert left(config, 'venvs') == []
 
 
-def test_an_environment_that_is_not_there_cannot_be_kept(releases, make_release, config):
+def test_a_missing_environment_is_no_error(releases, make_release, config):
     (make_release('a', environment='') / 'bin').symlink_to(config.root / 'venvs/e1/bin')
     releases.keep_environment('a')
     releases.keep_environment('b')
 
 
-def test_failed_ones_are_remembered_for_a_while(releases, history, make_release):
+def test_failed_releases_are_remembered_for_a_while(releases, history, make_release):
     for name in 'abcde':
         make_release(name)
         history.remember(name, manifest=releases.written(name), failed='x', at=name)
@@ -191,7 +191,7 @@ def test_failed_ones_are_remembered_for_a_while(releases, history, make_release)
     assert sorted(history.releases) == ['c', 'd', 'e'] and history.served == []
 
 
-def test_a_folder_behind_a_link(folder, values, make_release):
+def test_folders_may_be_links(folder, values, make_release):
     # /srv may be on another disk
     (folder / 'link').symlink_to(folder / 'srv')
     config = Config('shop', dict(values, root=str(folder / 'link')))
@@ -206,7 +206,7 @@ def test_a_folder_behind_a_link(folder, values, make_release):
     assert left(config, 'venvs') == ['e1', 'e1.1']
 
 
-def test_what_another_run_takes_away_meanwhile(config, releases, history, served, monkeypatch):
+def test_files_that_another_run_removes_are_no_error(config, releases, history, served, monkeypatch):
     served('a')
     real = os.listdir
 
@@ -218,7 +218,7 @@ def test_what_another_run_takes_away_meanwhile(config, releases, history, served
     assert real(str(config.releases)) == ['a']
 
 
-def test_a_release_file_of_before(config, releases, history, served):
+def test_release_files_of_earlier_versions(config, releases, history, served):
     served('a', 'b', 'c')
     (config.releases / 'a/.release.json').write_text(json.dumps({'wsgi': 'app:app'}))
     served('d')

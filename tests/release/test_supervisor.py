@@ -38,12 +38,12 @@ def unreachable(program):
     assert str(caught.value).endswith('Look at it with `systemctl status supervisor`.')
 
 
-def test_what_it_says_of_the_program(daemon, program):
+def test_the_state_of_the_program(daemon, program):
     daemon.state = 'RUNNING'
     assert program.state() == 'running' and program.info()['name'] == 'shop' and program.pid() == 0
 
 
-def test_a_program_that_it_does_not_know(daemon, program):
+def test_an_unknown_program(daemon, program):
     daemon.known = False
     assert program.info() == {} and program.pid() == 0 and program.state() == 'unknown'
 
@@ -62,13 +62,13 @@ def test_a_program_that_it_does_not_know(daemon, program):
         b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n<methodResponse>',
     ],
 )
-def test_an_answer_that_is_no_xml(daemon, program, raw):
+def test_answers_that_are_not_xml(daemon, program, raw):
     daemon.raw = raw
     unreachable(program)
 
 
 @pytest.mark.parametrize('kind', ['nothing', 'file', 'deaf', 'silent', 'hangs', 'closes'])
-def test_no_answer(folder, program, kind):
+def test_a_missing_answer_fails(folder, program, kind):
     path = folder / 's.sock'
     server, listener = None, socket.socket(socket.AF_UNIX)
     if kind == 'file':
@@ -88,14 +88,14 @@ def test_no_answer(folder, program, kind):
         server.end()
 
 
-def test_one_that_restarts(daemon, program):
+def test_a_restarting_supervisor_is_waited_for(daemon, program):
     daemon.faults['getProcessInfo'] = [6, 6]
     assert program.state() == 'stopped'
     daemon.faults['getProcessInfo'] = [6] * 1000
     unreachable(program)
 
 
-def test_one_that_comes_back(folder, program, monkeypatch):
+def test_a_supervisor_that_comes_back(folder, program, monkeypatch):
     monkeypatch.setattr(supervisor, 'PATIENCE', 5)
     waits = []
 
@@ -107,7 +107,7 @@ def test_one_that_comes_back(folder, program, monkeypatch):
     waits[0].end()
 
 
-def test_a_refusal_is_said(daemon, program):
+def test_refusals_are_reported(daemon, program):
     daemon.faults['reloadConfig'] = [92]
     with pytest.raises(Failure) as caught:
         program.pending()
@@ -115,26 +115,26 @@ def test_a_refusal_is_said(daemon, program):
 
 
 @pytest.mark.parametrize('state', ['EXITED', 'FATAL'])
-def test_a_program_that_is_given_up(daemon, program, state):
+def test_a_program_that_supervisor_gave_up(daemon, program, state):
     daemon.state = state
     with pytest.raises(Unhealthy) as caught:
         program.starting_pid()
     assert str(caught.value).startswith('supervisor gave up: ')
 
 
-def test_an_unknown_program_does_not_start(daemon, program):
+def test_an_unknown_program_cannot_be_started(daemon, program):
     daemon.known = False
     with pytest.raises(Unhealthy) as caught:
         program.starting_pid()
     assert str(caught.value) == 'supervisor gave up: unknown program'
 
 
-def test_a_program_that_is_tried_again(daemon, program):
+def test_a_program_that_is_started_again(daemon, program):
     daemon.state = 'BACKOFF'
     assert program.starting_pid() == 0
 
 
-def test_pending(daemon, program):
+def test_pending_changes(daemon, program):
     assert program.pending() == ''
     daemon.changed = ['other']
     assert program.pending() == ''
@@ -148,7 +148,7 @@ def changes(daemon):
     return [call for call in daemon.calls if call not in ('getProcessInfo', 'reloadConfig')]
 
 
-def test_restart(daemon, program):
+def test_restart_starts_a_new_process(daemon, program):
     program.restart()
     assert changes(daemon) == ['stopProcess', 'startProcess'] and daemon.state == 'RUNNING'
 
@@ -165,20 +165,20 @@ def test_restart_with_a_changed_file(daemon, program):
     assert changes(daemon) == ['stopProcess', 'removeProcessGroup', 'addProcessGroup', 'startProcess']
 
 
-def test_restart_takes_what_is_so_already(daemon, program):
+def test_restart_accepts_races(daemon, program):
     daemon.changed = ['shop']
     daemon.faults = {'stopProcess': [10], 'removeProcessGroup': [10], 'addProcessGroup': [90], 'startProcess': [60]}
     program.restart()
 
 
-def test_restart_that_is_refused(daemon, program):
+def test_a_refused_restart_is_reported(daemon, program):
     daemon.faults['startProcess'] = [50]
     with pytest.raises(Failure) as caught:
         program.restart()
     assert 'supervisor refuses startProcess for shop' in str(caught.value)
 
 
-def test_stop_waits_for_the_end(daemon, program):
+def test_stop_waits_until_the_program_has_stopped(daemon, program):
     daemon.state = 'STOPPING'
     program.stop()
     assert daemon.state == 'STOPPED'

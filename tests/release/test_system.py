@@ -20,7 +20,7 @@ time.sleep(60)
 """
 
 
-def test_lines_are_said_even_to_nobody(monkeypatch, capfd):
+def test_printing_without_a_reader_is_no_error(monkeypatch, capfd):
     system.say('好 \udcff…')
     assert capfd.readouterr().out == '好 ?…\n'
     with open('/dev/full', 'w') as full:
@@ -44,11 +44,11 @@ def test_lines_are_utf_8_in_every_locale(locale):
     assert subprocess.check_output(command, env=environment) == '好 …\n'.encode()
 
 
-def test_times_sort():
+def test_times_sort_as_text():
     assert time.strftime('%Y-%m-%d ') in system.now() and len(system.now()) == 19
 
 
-def test_replace_symlink_takes_what_an_interruption_left(folder):
+def test_replace_symlink_works_after_an_interruption(folder):
     link = folder / 'link'
     (folder / 'link.new').symlink_to('/nowhere')
     system.replace_symlink(link, 'a')
@@ -57,13 +57,13 @@ def test_replace_symlink_takes_what_an_interruption_left(folder):
     assert os.listdir(str(folder)) == ['link']
 
 
-def test_sync_folder(folder):
+def test_sync_folder_syncs_all_files(folder):
     system.sync_folder(folder)
     with pytest.raises(OSError):
         system.sync_folder(folder / 'nothing')
 
 
-def test_remove_follows_no_link(folder):
+def test_remove_follows_no_links(folder):
     kept = folder / 'kept'
     (kept / 'deep').mkdir(parents=True)
     for name in ['tree/in', 'tree/on']:
@@ -77,14 +77,14 @@ def test_remove_follows_no_link(folder):
     assert os.listdir(str(folder)) == ['kept'] and (kept / 'deep').is_dir()
 
 
-def test_abandoned(folder):
+def test_abandoned_files_are_recognized(folder):
     assert not system.abandoned(folder)
     os.utime(str(folder), (1, 1))
     assert system.abandoned(folder)
 
 
 @pytest.mark.parametrize('name', [b'\xff)', b') R 1 1', b'a\nb', b'(', b'\xe4\xb8', b'', b'x' * 15])
-def test_processes_of_any_name(name, folder):
+def test_processes_with_any_name(name, folder):
     before = system.start_ticks(os.getpid())
     command = [sys.executable, '-S', '-E', '-c', SLEEPER.format(name)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=str(folder), start_new_session=True)
@@ -102,7 +102,7 @@ def test_processes_of_any_name(name, folder):
     assert system.working_folder(process.pid) == ''
 
 
-def test_a_process_that_works_in_a_removed_folder(folder):
+def test_a_process_in_a_removed_folder(folder):
     gone = folder / 'gone'
     gone.mkdir()
     with subprocess.Popen(['sleep', '60'], cwd=str(gone)) as process:
@@ -111,7 +111,7 @@ def test_a_process_that_works_in_a_removed_folder(folder):
         process.kill()
 
 
-def test_a_process_that_ends_between_two_looks(folder):
+def test_a_process_that_exits_while_it_is_read(folder):
     for name in ['1', '22', '3x', 'self']:
         (folder / name).mkdir()
     (folder / '22/stat').write_bytes(b'22 (a) b) S 7 22 ' + b'0 ' * 20)
@@ -137,7 +137,7 @@ def listener(folder):
         one.close()
 
 
-def test_sockets_of_any_name(folder, listener):
+def test_sockets_with_any_name(folder, listener):
     for name in [b'a\nb', b'\xff', b'a b', b'a ', b'x\n0: 00000002 00000000 0001 ', b'x\n1 2 3 zz 5 02 7 /else', b' ']:
         listener(name)
     listener(b'app.sock')
@@ -147,13 +147,13 @@ def test_sockets_of_any_name(folder, listener):
     assert system.unix_sockets(folder / 'b') == (0, 0)
 
 
-def test_a_socket_that_speaks_of_another(folder, listener):
+def test_a_socket_name_that_forges_another(folder, listener):
     # at worst somebody makes a drain wait as long as it may
     listener(b'\n0: 00000002 00000000 zz 0001 02 1 /run/s')
     assert system.unix_sockets('/run/s') == (0, 1)
 
 
-def test_connections_that_wait(folder, listener):
+def test_waiting_connections_are_counted(folder, listener):
     server = listener(b's', 1)
     clients = []
     for _ in range(4):

@@ -12,21 +12,21 @@ def candidates(services):
     return Candidates('shop', 0.5)
 
 
-def test_a_failure_shows_what_systemctl_said(services):
+def test_failures_show_systemctls_output(services):
     services.set('fails-start', 'Unit x is masked.\n\xff')
     with pytest.raises(Failure) as caught:
         systemctl('start', 'x')
     assert str(caught.value).startswith('`systemctl start x` failed: Unit x is masked.')
 
 
-def test_one_that_hangs(services):
+def test_a_hanging_systemctl_fails(services):
     services.set('slow-start')
     with pytest.raises(Failure) as caught:
         systemctl('start', 'x', timeout=0.1)
     assert str(caught.value) == '`systemctl start x` has not ended in 0.1 s.'
 
 
-def test_start_and_stop(services, candidates, make_release):
+def test_a_candidate_starts_and_stops(services, candidates, make_release):
     make_release('b')
     candidates.start('b')
     assert candidates.running() == ['b'] and candidates.pid('b') > 0
@@ -35,7 +35,7 @@ def test_start_and_stop(services, candidates, make_release):
     assert not [call for call in services.calls() if 'daemon-reload' in call]
 
 
-def test_a_changed_unit_file_is_read_first(services, candidates, make_release):
+def test_changed_unit_files_are_reloaded_first(services, candidates, make_release):
     services.set('changed')
     make_release('b')
     candidates.start('b')
@@ -46,32 +46,32 @@ def test_a_changed_unit_file_is_read_first(services, candidates, make_release):
 @pytest.mark.parametrize(
     'files', [{'failed': ''}, {'inactive': ''}, {'ending': '\n' * 9}, {'pid': ''}, {'pid': str(os.getpid()), 'restarts': '1'}]
 )
-def test_one_that_does_not_run_is_unhealthy(services, candidates, files):
+def test_a_stopped_candidate_is_unhealthy(services, candidates, files):
     services.add('b', **files)
     with pytest.raises(Unhealthy) as caught:
         candidates.pid('b')
     assert str(caught.value) == 'its gunicorn ended'
 
 
-def test_one_that_nobody_knows_is_unhealthy(candidates):
+def test_an_unknown_candidate_is_unhealthy(candidates):
     with pytest.raises(Unhealthy):
         candidates.pid('b')
 
 
-def test_stop_waits_for_one_that_is_ending_already(services, candidates):
+def test_stop_waits_for_a_stopping_candidate(services, candidates):
     services.add('b', ending='\n' * 3)
     candidates.stop('b')
     assert candidates.running() == []
 
 
-def test_one_that_never_ends(services, candidates):
+def test_a_candidate_that_never_stops_fails(services, candidates):
     services.add('b', ending='\n' * 1000)
     with pytest.raises(Failure) as caught:
         candidates.stop('b')
     assert str(caught.value) == 'shop-next@b.service has not ended in 0.5 s.'
 
 
-def test_what_has_failed_is_forgotten(services, candidates):
+def test_failed_candidates_are_reset(services, candidates):
     services.add('b', failed='')
     services.add('c', failed='')
     assert sorted(candidates.running()) == ['b', 'c']
@@ -80,14 +80,14 @@ def test_what_has_failed_is_forgotten(services, candidates):
     assert candidates.running() == []
 
 
-def test_one_that_is_loaded_only_does_not_run(services, candidates):
+def test_a_unit_that_is_only_loaded_does_not_run(services, candidates):
     services.add('b', inactive='')
     assert candidates.running() == []
     services.set('fails-reset-failed', 'Unit shop-next@b.service not loaded.')
     candidates.stop('b')
 
 
-def test_warnings_are_no_units_and_no_properties(services, candidates, make_release):
+def test_warnings_are_not_parsed(services, candidates, make_release):
     services.set('warns')
     make_release('b')
     assert candidates.running() == []
@@ -103,7 +103,7 @@ def test_abort_is_quick(services, candidates, make_release):
     assert candidates.running() == [] and services.calls()[2].startswith('kill --signal=QUIT')
 
 
-def test_abort_goes_on_without_the_quick_way(services, candidates, make_release):
+def test_abort_works_without_kill(services, candidates, make_release):
     services.set('fails-kill', 'Failed to kill unit')
     make_release('b')
     candidates.start('b')
@@ -111,7 +111,7 @@ def test_abort_goes_on_without_the_quick_way(services, candidates, make_release)
     assert candidates.running() == []
 
 
-def test_its_log(services, candidates):
+def test_the_log_of_a_candidate(services, candidates):
     (services.folder / 'shop-next@b.service.log').write_text('ValueError: x\n')
     assert candidates.log('b', 7) == 'ValueError: x'
 

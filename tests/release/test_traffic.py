@@ -39,26 +39,26 @@ def seconds(function, *arguments):
     return time.monotonic() - started
 
 
-def test_where_there_is_none(traffic):
+def test_without_links_there_is_no_traffic(traffic):
     assert traffic.live() == '' and traffic.program == 'app/shop.sock'
     traffic.switch(traffic.program)
     assert traffic.live() == 'app/shop.sock'
 
 
-def test_something_else_in_the_links_place(traffic, config):
+def test_other_files_in_the_place_of_links(traffic, config):
     (config.run / 'live.sock').write_text('')
     assert traffic.live() == ''
     traffic.switch(CANDIDATE)
     assert traffic.live() == CANDIDATE
 
 
-def test_a_port_has_no_links(values, config):
+def test_ports_have_no_links(values, config):
     traffic = Traffic(Config('shop', dict(values, bind='0.0.0.0:5000')))
     traffic.switch(CANDIDATE)
     assert traffic.program == '' and traffic.live() == '' and os.listdir(str(config.run)) == ['app']
 
 
-def test_the_standby(traffic, config):
+def test_the_standby_link(traffic, config):
     traffic.clear_standby()
     traffic.set_standby()
     assert os.readlink(str(config.run / 'standby.sock')) == CANDIDATE
@@ -72,14 +72,14 @@ def test_a_dead_socket_needs_no_drain(traffic, config):
     assert seconds(traffic.switch, CANDIDATE) < 1
 
 
-def test_a_quiet_socket_is_drained_at_once(traffic, config, listener):
+def test_an_idle_socket_is_drained_at_once(traffic, config, listener):
     config.drain = 5
     listener('app/shop.sock')
     traffic.switch(traffic.program)
     assert seconds(traffic.switch, CANDIDATE) < 2
 
 
-def test_to_where_it_is_already(traffic, config, listener):
+def test_switching_to_the_same_socket_changes_nothing(traffic, config, listener):
     config.drain = 5
     listener(CANDIDATE)
     traffic.switch(CANDIDATE)
@@ -111,7 +111,7 @@ def crowd(config):
         client.close()
 
 
-def test_connections_that_wait_are_waited_for(traffic, config, listener, crowd):
+def test_waiting_connections_are_drained(traffic, config, listener, crowd):
     config.drain = 5
     server = listener('app/shop.sock', 0)
     traffic.switch(traffic.program)
@@ -128,7 +128,7 @@ def test_connections_that_wait_are_waited_for(traffic, config, listener, crowd):
         thread.join()
 
 
-def test_a_worker_that_hangs_does_not_stop_a_drain(traffic, config, listener, crowd):
+def test_a_hanging_worker_does_not_block_the_drain(traffic, config, listener, crowd):
     server = listener('app/shop.sock', 0)
     traffic.switch(traffic.program)
     threads = crowd('app/shop.sock', 3)

@@ -1,20 +1,20 @@
 #!/usr/bin/env python3
-"""Puts an even load on a web server and counts every request that did not get the right answer.
+"""Sends requests to a web server at a constant rate and counts those that do not get the right answer.
 
     load.py URL [--rate 500] [--seconds 9] [--slow /slow] [--until FILE] [--at ADDRESS:PORT] [--moved]
 
-Open loop: each request starts at its own time, however the earlier ones fare, so a stall shows up as slow requests
-rather than as fewer of them. Each has a connection of its own; every second one is a POST whose body must come back in
-the JSON answer as `echo`; every fiftieth goes to the slow path. A latency counts from the time at which the request was due.
-Over https any certificate is taken, for tests change it meanwhile.
+Open loop: requests start on schedule, also while earlier ones are waiting, so a stall shows as slow requests instead of fewer
+ones. Each has its own connection; every second one is a POST whose body the JSON answer must contain as `echo`; every
+fiftieth goes to the slow path. A latency is measured from the scheduled start. Certificates are not verified, because tests
+change them during the load.
 
 Prints one JSON object:
-    requests, failed   how many there were, and how many of them did not get the right answer
+    requests, failed   the number of requests, and of those without the right answer
     failures           kind (such as "status 502" or "ConnectionResetError") to number of requests
     releases           the answers' `release` to number of requests
     p50, p99, p999, max    latency of the answered requests, milliseconds
     gap                    the longest time without a right answer, milliseconds
-    late               the most that this program itself was behind its timetable, milliseconds
+    late               the largest delay of this program's own schedule, milliseconds
 
 Exit status: 0 when no request failed, else 1.
 """
@@ -36,17 +36,17 @@ REQUEST_TIMEOUT = 30  # seconds
 
 
 class WrongAnswer(Exception):
-    """An answer arrived, but not the right one."""
+    """The answer is not the right one."""
 
 
 class Target(NamedTuple):
-    """Where requests go.
+    """The destination of the requests.
 
     Attributes:
-        name: the host name that is asked for.
+        name: the Host header and server name.
         address, port: where the connection is made.
-        tls: how it is encrypted, or None.
-        moved: whether an answer that leads to https is right too.
+        tls: the TLS context, or None for plain HTTP.
+        moved: whether a redirect to https is a right answer, too.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Target(NamedTuple):
 
 
 async def request(target: Target, path: str, body: bytes | None) -> dict:
-    """Makes one request on a connection of its own.
+    """Sends one request on a new connection.
 
     Args:
         target: the server.
@@ -68,8 +68,8 @@ async def request(target: Target, path: str, body: bytes | None) -> dict:
         The JSON object of the answer.
 
     Raises:
-        WrongAnswer: the status is not 200, the answer is cut short or no JSON object, or `echo` differs from the body.
-        OSError: there was no connection, or it broke.
+        WrongAnswer: the status is not 200, the answer is truncated or no JSON object, or `echo` differs from the body.
+        OSError: the connection failed or broke.
     """
     method = 'GET' if body is None else 'POST'
     head = f'{method} {path} HTTP/1.1\r\nHost: {target.name}\r\nConnection: close\r\n'
@@ -96,14 +96,14 @@ async def request(target: Target, path: str, body: bytes | None) -> dict:
     try:
         answer = json.loads(content)
     except ValueError:
-        raise WrongAnswer('answer is no JSON') from None
+        raise WrongAnswer('answer is not JSON') from None
     if answer.get('echo') != (body or b'').decode():
         raise WrongAnswer('echo differs')
     return answer
 
 
 class Load:
-    """A run of requests and what became of them."""
+    """A run of requests and its results."""
 
     def __init__(self) -> None:
         self.latencies: list[float] = []
@@ -114,11 +114,11 @@ class Load:
         self.answered = 0.0
 
     async def one(self, number: int, due: float, target: Target, slow: str) -> None:
-        """Makes the request of a number and counts it. `due` is when it should start, in the loop's seconds."""
+        """Sends request `number` and counts its result. `due` is its scheduled start, in the loop's seconds."""
         clock = asyncio.get_running_loop().time
         self.late = max(self.late, clock() - due)
         body = f'body {number}'.encode() if number % 2 else None
-        # 25 and 50 in turn, so that both methods get their share
+        # 25 and 50 in turn, so that both methods use the slow path
         path = slow if number % 50 == (number // 50) % 2 else '/'
         try:
             answer = await asyncio.wait_for(request(target, path, body), REQUEST_TIMEOUT)
@@ -132,12 +132,12 @@ class Load:
             self.releases[str(answer.get('release'))] += 1
 
     def note_gap(self, now: float) -> None:
-        """Counts the time since the last right answer, in the loop's seconds, up to now."""
+        """Updates the longest time without a right answer; `now` is in the loop's seconds."""
         self.gap = max(self.gap, now - self.answered)
         self.answered = now
 
     async def run(self, target: Target, rate: float, seconds: float, slow: str, until: str) -> None:
-        """Starts `rate` requests a second, for some seconds or until a file is there, and waits for their answers."""
+        """Sends `rate` requests a second, for some seconds or until a file exists, and waits for their answers."""
         clock = asyncio.get_running_loop().time
         start = self.answered = clock()
         running = set()
@@ -154,7 +154,7 @@ class Load:
         self.note_gap(clock())
 
     def summary(self) -> dict:
-        """What the module's docstring promises."""
+        """Returns the object that the module's docstring describes."""
         ordered = sorted(self.latencies)
 
         def at(share: float) -> float | None:
@@ -179,11 +179,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('url')
     parser.add_argument('--rate', type=float, default=500, help='requests a second')
-    parser.add_argument('--seconds', type=float, default=9, help='how long, at most')
+    parser.add_argument('--seconds', type=float, default=9, help='the longest duration')
     parser.add_argument('--slow', default='/slow', help='the path of every fiftieth request')
-    parser.add_argument('--until', default='', help='stop as soon as this file is there')
-    parser.add_argument('--at', default='', help="where the URL's host is, if no resolver knows it")
-    parser.add_argument('--moved', action='store_true', help='an answer that leads to https is right too')
+    parser.add_argument('--until', default='', help='stop when this file exists')
+    parser.add_argument('--at', default='', help="the address of the URL's host, if it cannot be resolved")
+    parser.add_argument('--moved', action='store_true', help='a redirect to https is a right answer, too')
     arguments = parser.parse_args()
     url = urlsplit(arguments.url)
     tls = None

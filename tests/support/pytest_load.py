@@ -1,7 +1,6 @@
 """A pytest plugin for tests that change a machine under load.
 
-A test's own figures and those of every load stand at the end of pytest's output, also when all is well, and the tests
-that were skipped, with the reason.
+Prints the figures of the tests and of every load at the end of pytest's output, and the skipped tests with their reasons.
 """
 
 import contextlib
@@ -31,9 +30,9 @@ def pytest_terminal_summary(terminalreporter, config):
 
 
 def judge_times(*results):
-    """Skips the rest of a test, its bounds on times, unless the loads kept their own timetable.
+    """Skips the rest of a test, its limits on times, if the load generator was behind its schedule.
 
-    A machine that can't do that can't tell who was slow. Call it when all else of the test has been checked.
+    Then the controller is too busy to judge times. Call it after everything else of the test was checked.
     """
     late = max(result['late'] for result in results)
     if late >= LATE:
@@ -42,16 +41,17 @@ def judge_times(*results):
 
 @pytest.fixture(scope='session')
 def figures(pytestconfig):
-    """The lines that are printed at the end."""
+    """The lines that are printed at the end, to which tests can append."""
     return pytestconfig.stash[FIGURES]
 
 
 @pytest.fixture(scope='session')
 def load(figures, tmp_path_factory):
-    """Puts load on a URL while a block runs: `with load(name, url, *options) as result`, with load.py's options.
+    """Sends requests to a URL while a block runs: `with load(name, url, *options) as result`, with load.py's options.
 
-    What became of the requests is in `result` after the block.
+    `result` has the figures after the block.
     """
+
     @contextlib.contextmanager
     def put(name, url, *options):
         stop = tmp_path_factory.mktemp('load') / 'stop'
@@ -68,15 +68,3 @@ def load(figures, tmp_path_factory):
             figures.append(f'{name}: {json.dumps(result)}')
 
     return put
-
-
-@pytest.fixture
-def root(host):
-    """Runs a command on the machine as root; returns what it printed. It must succeed, unless it `fails`."""
-
-    def run(command, fails=False):
-        result = host.run('sudo sh -c %s', command)
-        assert fails or result.rc == 0, result.stdout + result.stderr
-        return (result.stdout + result.stderr).strip()
-
-    return run

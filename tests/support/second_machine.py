@@ -1,16 +1,15 @@
-"""A second machine beside the one under test: what the world can reach is asked from there, and the scanners run there."""
+"""A pytest plugin: a second machine on the network of the one under test, for what must be tested from outside."""
 
-import contextlib
 import json
 import os
 import subprocess
-from pathlib import Path
 
-CHECKOUT = Path(__file__).parents[2]
+import pytest
+from machine import CHECKOUT
 
 
 class SecondMachine:
-    """A container on the network of the machine under test, which goes by the name `app` there."""
+    """A container from which the machine under test is reachable as `app`."""
 
     def __init__(self, engine, container):
         self.inside = [engine, 'exec', '--interactive', container]
@@ -20,7 +19,7 @@ class SecondMachine:
         return subprocess.run([*self.inside, *command], input=stdin, stdout=subprocess.PIPE, check=check, text=True).stdout
 
     def start(self, *command, stdin=''):
-        """Starts a command, and goes on."""
+        """Starts a command in the background; returns its process."""
         process = subprocess.Popen([*self.inside, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         process.stdin.write(stdin)
         process.stdin.close()
@@ -28,28 +27,26 @@ class SecondMachine:
         return process
 
     def install(self, package):
-        """Installs a package of the archive."""
+        """Installs a Debian package."""
         self.run('apt-get', '-qq', 'update')
         self.run('env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-qq', '-y', '--no-install-recommends', 'install', package)
 
 
-@contextlib.contextmanager
-def second_machine(facts):
-    """Makes such a machine of Debian 13, the first whose testssl.sh gives grades, whatever the one under test is.
+def output_of(*command, **environment):
+    """Runs a command on the controller with further environment variables; returns what it printed."""
+    return subprocess.run(command, env={**os.environ, **environment}, stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
 
-    Args:
-        facts: of the machine under test, as create.yml notes them.
-    """
 
-    def ask(*command, **environment):
-        return subprocess.run(command, env={**os.environ, **environment}, stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
-
-    image = json.loads(ask(CHECKOUT / 'tools/machines/engine', 'image', CACHE=str(CHECKOUT / '.cache/machines'), IMAGE='debian:13'))
+@pytest.fixture(scope='session')
+def second_machine(machine):
+    """A SecondMachine with Debian 13, the first whose testssl.sh gives grades."""
+    facts = machine.facts
+    image = json.loads(output_of(CHECKOUT / 'tools/machines/engine', 'image', CACHE=str(CHECKOUT / '.cache/machines'), IMAGE='debian:13'))
     networks = '{{range $name, $_ := .NetworkSettings.Networks}}{{$name}}{{end}}'
-    network = ask(image['engine'], 'inspect', '--format', networks, facts['container'])
+    network = output_of(image['engine'], 'inspect', '--format', networks, facts['container'])
     name = facts['container'] + '-second'
-    ask(*image['run'].split(), '--detach', f'--name={name}', f'--network={network}', image['image'], 'sleep', 'infinity')
+    output_of(*image['run'].split(), '--detach', f'--name={name}', f'--network={network}', image['image'], 'sleep', 'infinity')
     try:
         yield SecondMachine(image['engine'], name)
     finally:
-        ask(image['engine'], 'rm', '--force', '--time=0', name)
+        output_of(image['engine'], 'rm', '--force', '--time=0', name)

@@ -1,4 +1,4 @@
-"""The article's chapter 1.3: the API, tried with Bruno."""
+"""The article's chapter 1.3: Bruno tests the API."""
 
 import shutil
 import subprocess

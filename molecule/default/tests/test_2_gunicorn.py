@@ -14,7 +14,7 @@ def test_s14_three_workers_serve(bash, expected):
     assert len(bash(f'ps --no-headers --ppid {master}').splitlines()) == 3
 
 
-def test_s14_gunicorn_by_hand_answers(bash, expected):
+def test_s14_gunicorn_answers_when_started_by_hand(bash, expected):
     port = expected.spare_port
     if port == 5000:
         bash('sudo supervisorctl stop flaskrandom')

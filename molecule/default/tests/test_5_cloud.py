@@ -1,7 +1,7 @@
 """The article's chapter 5: a cloud server's ports."""
 
 
-def test_s26_the_world_reaches_ssh_and_nginx_and_nothing_else(bash, expected):
+def test_s26_only_expected_ports_listen_on_public_addresses(bash, expected):
     listening = set()
     for line in bash('ss --no-header --listening --tcp --numeric').splitlines():
         address, _, port = line.split()[3].rpartition(':')

@@ -1,10 +1,10 @@
-"""An app that turns against its host: when it is imported it runs instance/act.py, which the tests write."""
+"""A hostile app: when it is imported it runs instance/act.py, which the tests write."""
 
 import os
 
 import flask
 
-# before the act, which may go to another folder
+# read before the act, which may change the working directory
 RELEASE = os.path.basename(os.getcwd())
 
 app = flask.Flask(__name__)

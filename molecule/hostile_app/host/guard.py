@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Stands for a socket that only root may use, such as Docker's: notes who connects, and answers as a healthy app."""
+"""A socket that only root may use, like Docker's: logs the account of each client, and answers like a healthy app."""
 
 import os
 import socket

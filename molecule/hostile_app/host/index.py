@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""index.py NAME INDEX: a package index with one file of /opt/hostile, the package evil; for others it leads to INDEX."""
+"""index.py NAME INDEX: a package index with one file of /opt/hostile, the package evil; others are redirected to INDEX."""
 
 import http.server
 import sys
@@ -14,7 +14,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == '/' + NAME:
             with open('/opt/hostile/' + NAME, 'rb') as file:
                 self.answer(200, file.read(), 'Content-Type', 'application/octet-stream')
-        # whether the index is there is asked by the name of pip
+        # a run asks for pip to check that the index is there
         elif package in ('evil', 'pip'):
             self.answer(200, PAGE, 'Content-Type', 'text/html')
         else:

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""judge.py snapshot | harm TOKEN | restore: what an act has done to the host. Runs on Python 3.6.
+"""judge.py snapshot | harm TOKEN | restore: finds what an act did to the host. Runs on Python 3.6.
 
-`snapshot` notes owner, mode and content of all that no app may change; `harm` prints what differs from it, and
-what else an act did that no app may; `restore` gives paths their owners and modes back.
+`snapshot` records owner, mode and content of all that no app may change; `harm` prints what differs from it, and
+other things that no app may do; `restore` restores owners and modes.
 """
 
 import contextlib
@@ -18,34 +18,34 @@ import time
 
 BEFORE = '/opt/hostile/before.json'
 TREES = ['/etc', '/usr/local', '/root', '/run', '/var/lib', '/srv', '/opt/hostile']
-# the app's own, and what notes an act
+# the app's own files, and the records of an act
 LEFT_OUT = {
     '/srv/flaskrandom/shared', '/run/flaskrandom', '/opt/hostile', '/root/.bash_history', '/root/.cache',
 }  # fmt: skip
-# What changes while a host runs: only owner and mode count, where the path was there before.
+# Paths that change while a host runs: only owner and mode are compared, and only of paths that existed before.
 LOOSE = (
     '/run/systemd', '/run/log', '/run/user', '/run/utmp', '/run/sudo', '/run/lock', '/run/guard.sock', '/run/nginx.pid',
     '/run/flaskrandom-release.lock', '/run/supervisor.sock', '/run/supervisord.pid', '/run/dmeventd-client',
     '/var/lib/systemd', '/var/lib/nginx', '/var/lib/dbus', '/var/lib/apt', '/var/lib/sudo', '/var/lib/private',
     '/srv/flaskrandom/history.json', '/srv/flaskrandom/current',
 )  # fmt: skip
-# New paths may come and old ones go; those that stay don't change.
+# Paths may be added and removed here, but not changed.
 GROWING = ('/srv/flaskrandom/releases', '/srv/flaskrandom/venvs', '/srv/flaskrandom/secrets')
 
 
 def below(path, folders):
-    """Whether a path is one of these folders or in one."""
+    """Returns whether a path is one of these folders or below one."""
     return any(path == folder or path.startswith(folder + '/') for folder in folders)
 
 
 def facts(path):
-    """Owner, mode and content of a path."""
+    """Returns owner, mode and content of a path."""
     info = os.lstat(path)
     content = ''
     if below(path, LOOSE) or path in GROWING:
         pass
     elif stat.S_ISREG(info.st_mode):
-        # without it, a look would change the time at which the file was last read
+        # O_NOATIME keeps the access time
         with open(os.open(path, os.O_RDONLY | os.O_NOATIME), 'rb') as file:
             content = hashlib.sha256(file.read()).hexdigest()
     elif stat.S_ISLNK(info.st_mode):
@@ -54,7 +54,7 @@ def facts(path):
 
 
 def found():
-    """The facts of all paths that count."""
+    """Returns the facts of all compared paths."""
     paths = {}
     for tree in TREES:
         for folder, folders, files in os.walk(tree):
@@ -71,7 +71,7 @@ def found():
 
 
 def differences():
-    """The paths that differ from the snapshot: before, now."""
+    """Yields the paths that differ from the snapshot, each with its facts before and now."""
     with open(BEFORE) as file:
         before = json.load(file)
     now = found()
@@ -82,7 +82,7 @@ def differences():
 
 
 def leaks(token):
-    """The files with the token that the app's account or anybody can read."""
+    """Yields the files with the token that the app's account or nobody can read."""
     for user in ('flaskrandom', 'nobody'):
         account = pwd.getpwnam(user)
 
@@ -102,7 +102,7 @@ def leaks(token):
 
 
 def witnesses():
-    """What code that acts had planted was able to do: run as root, or what no app may."""
+    """Yields what code of the acts was able to do: run as root, or something that no app may do."""
     folder = '/var/tmp/witness'
     for name in os.listdir(folder):
         with open(os.path.join(folder, name)) as file:
@@ -110,13 +110,13 @@ def witnesses():
 
 
 def traps():
-    """What root did with paths that the app named."""
+    """Yields what root did with paths that the app chose."""
     with open('/opt/hostile/guard.log') as log:
         if '0' in log.read().split():
-            yield 'root connected to a socket that the app had named'
-    # set to days ago before the act, so that the next one who reads the file changes it, on any file system
+            yield 'root connected to a socket that the app chose'
+    # set to days ago before the act, so that any read changes it, whatever the mount options
     if os.stat('/root/secret').st_atime > time.time() - 86400:
-        yield 'root read a file that the app had named'
+        yield 'root read a file that the app chose'
 
 
 def main(verb, *arguments):

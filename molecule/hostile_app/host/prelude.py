@@ -1,4 +1,4 @@
-# What every act begins with: names of the host's paths, and helpers. Runs on Python 3.6, as the app's account.
+# The start of every act: paths of the host, and helpers. Runs on Python 3.6 as the app's account.
 import contextlib
 import ctypes
 import glob
@@ -14,13 +14,13 @@ RELEASES = ROOT + '/releases'
 SHARED = ROOT + '/shared'
 RUN = '/run/flaskrandom/app' if os.path.isdir('/run/flaskrandom/app') else '/run/flaskrandom'
 SECRET = '/root/secret'
-GUARD = '/run/guard.sock'  # belongs to root, mode 0600; notes who connects
+GUARD = '/run/guard.sock'  # root's, mode 0600; see guard.py
 WITNESS = '/var/tmp/witness'
 SUPERVISED = 'SUPERVISOR_ENABLED' in os.environ
 
 
 def put(path, make):
-    """Calls make(path), in place of whatever is there."""
+    """Removes what is at a path and calls make(path)."""
     with contextlib.suppress(OSError):
         if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path)
@@ -43,7 +43,7 @@ def file(text):
 
 
 def own_pids(name=b''):
-    """The process ids of the app's account whose command line has `name` in it."""
+    """Returns the process ids of the app's account whose command line contains `name`."""
     found = []
     for folder in glob.glob('/proc/[0-9]*'):
         with contextlib.suppress(OSError), open(folder + '/cmdline', 'rb') as command:
@@ -53,7 +53,7 @@ def own_pids(name=b''):
 
 
 def gunicorns():
-    """The gunicorn processes: masters (whose parent is none of them) and workers."""
+    """Returns the process ids of the gunicorn masters, whose parent is no gunicorn, and of the workers."""
     pids = set(own_pids(b'gunicorn'))
     parents = {}
     for pid in pids:
@@ -63,12 +63,12 @@ def gunicorns():
 
 
 def rename(name):
-    """Changes the name that /proc shows for this process, at most 15 bytes."""
+    """Changes the name of this process in /proc, at most 15 bytes."""
     ctypes.CDLL(None).prctl(15, ctypes.c_char_p(name), 0, 0, 0)
 
 
 def once(name):
-    """True for the first process that asks."""
+    """Returns True in the first process that calls it."""
     try:
         os.close(os.open('{}/instance/once-{}'.format(SHARED, name), os.O_CREAT | os.O_EXCL))
     except FileExistsError:
@@ -77,7 +77,7 @@ def once(name):
 
 
 def orphan(work):
-    """Calls work() in a process of its own that ignores TERM and outlives its parent."""
+    """Calls work() in a new process that ignores TERM and outlives its parent."""
     if os.fork():
         return
     os.setsid()
@@ -91,7 +91,7 @@ def orphan(work):
 
 
 def listening(path):
-    """A unix socket that listens."""
+    """Returns a listening unix socket."""
     with contextlib.suppress(OSError, ValueError):
         os.unlink(path)
     new = socket.socket(socket.AF_UNIX)

@@ -1,4 +1,4 @@
-"""What a hostile app does, act by act, and what the deploy then has to say.
+"""What a hostile app does, act by act, and the error that the deploy must report then.
 
 Scripts and code begin with host/prelude.py, which explains the names that they use.
 """
@@ -16,15 +16,15 @@ class Act(NamedTuple):
     Attributes:
         before: a script that runs as the app's account before the deploy.
         during: a script that runs as the app's account again and again, until the deploy has ended.
-        code: what the new release does when it is imported, beside nginx's traffic and then under supervisor.
-        serving: what the release does when it is imported that serves before.
+        code: what the new release does when it is imported, as the candidate and then under supervisor.
+        serving: what the release that serves before does when it is imported.
         settings: further settings of the new release, or of the serving one when `serving` is given.
-        failure: what the deploy has to say when it fails.
+        failure: pattern that the output must match when the deploy fails.
         may: 'succeed', 'fail' or 'either', as the deploy may.
         rollback: whether a rollback has to work as well, while the act goes on.
-        harms_itself: the app's own site may be down until the act is over.
-        tried: it was known to work against an earlier version of this project.
-        short: it is one of the few that run where time is short.
+        harms_itself: the app's site may be down until the act has ended.
+        tried: it succeeded against an earlier version of this project.
+        short: it is part of the short run, HOSTILE=short.
     """
 
     before: str = ''
@@ -41,18 +41,18 @@ class Act(NamedTuple):
 
 
 def health(code):
-    """Code of a release whose health check is a function's body."""
+    """Returns code of a release whose health check has this body."""
     return 'def act():\n    ' + code.replace('\n', '\n    ') + "\napp.view_functions['health'] = act\n"
 
 
-# Something else in place of both sockets and in place of what a forged mark would be.
+# Replaces both sockets; replaces every mark by which a process might be known to be ready.
 SOCKETS = "for name in ('next', 'flaskrandom'):\n    put(f'{RUN}/{name}.sock', %s)\n"
 MARKS = """
 for pid in own_pids() + [1, os.getppid(), 4194304]:
     put(f'{RUN}/master-{pid}', %(make)s)
     put(f'{RUN}/ready-{pid}', %(make)s)
 """
-# A line as the kernel shows a connection that waits at the app's socket.
+# A line of /proc/net/unix for a connection that waits at the app's socket.
 WAITING = "b'\\0\\n0: 3 0 0 1 02 1 ' + os.fsencode(RUN) + b'/flaskrandom.sock'"
 
 COLOURS = r"""
@@ -65,7 +65,7 @@ FAIL_SUPERVISED = 'if SUPERVISED:\n    raise RuntimeError("not under supervisor"
 LONG_LINE = "if once(SUPERVISED):\n    for _ in range(100):\n        os.write(1, b'x' * 1000000)\n    os.write(1, b'\\n')\n"
 
 TOOL = {
-    # -- in place of the marks by which a release tool may know a gunicorn
+    # -- files in the place of marks by which a release tool might recognize a gunicorn
     'marks-are-links-to-a-secret': Act(during=MARKS % {'make': 'link(SECRET)'}, rollback=True, tried=True, short=True),
     'marks-are-fifos': Act(during=MARKS % {'make': 'os.mkfifo'}, rollback=True, tried=True),
     'marks-are-folders': Act(before="put(f'{RUN}/ready-x', os.mkdir)\nput(f'{RUN}/master-x', os.mkdir)\n", rollback=True, tried=True),
@@ -86,7 +86,7 @@ TOOL = {
         """,
         rollback=True,
     ),
-    # -- in place of its sockets
+    # -- files in the place of its sockets
     'sockets-are-folders': Act(
         before="for name in ('next', 'flaskrandom'):\n    put(f'{RUN}/{name}.sock', lambda path: os.makedirs(path + '/a/b'))\n",
         failure='next.sock|not a socket',
@@ -97,7 +97,7 @@ TOOL = {
     'sockets-are-links-to-nothing': Act(
         before=SOCKETS % "link('/nonexistent/socket')", failure='next.sock|answer|gunicorn ended', may='either', harms_itself=True
     ),
-    # root must not talk to a socket that the app names
+    # root must not connect to a socket that the app chose
     'sockets-lead-to-one-of-root': Act(
         during=SOCKETS % 'link(GUARD)', failure='answer|refuse|denied', may='either', harms_itself=True, short=True
     ),
@@ -145,9 +145,9 @@ TOOL = {
     'socket-names-forge-waiting-connections': Act(
         before=f'orphan(lambda: (listening({WAITING}), time.sleep(60)))\n',
     ),
-    # -- what it prints
+    # -- its output
     'log-is-coloured-cut-chinese': Act(code=COLOURS, rollback=True),
-    # healthy beside the serving release, and not under supervisor
+    # healthy as the candidate, but not under supervisor
     'log-is-coloured-and-supervised-fails': Act(
         code=COLOURS + FAIL_SUPERVISED, failure='not under supervisor', may='fail', tried=True, short=True
     ),
@@ -171,7 +171,7 @@ TOOL = {
     'command-leaves-a-daemon': Act(settings={'commands': ["setsid sh -c 'trap \"\" TERM HUP; sleep 90' & echo begun"]}),
     'command-never-ends': Act(settings={'commands': ["trap '' TERM; while :; do sleep 1; done"]}, failure='not ended', may='fail'),
     # -- answers of its health check
-    # a tool that reads no more than it needs may take it for well
+    # a tool that stops reading early may take it for healthy
     'health-never-ends': Act(
         code=health("return flask.Response(b'x' * 65536 for _ in iter(int, 1))"), failure='answer|time|long|large', may='either'
     ),
@@ -208,7 +208,7 @@ TOOL = {
     'serving-master-is-stopped': Act(before='for pid in gunicorns()[0]:\n    os.kill(pid, signal.SIGSTOP)\n', harms_itself=True),
     'candidate-stops-its-master': Act(code='if not SUPERVISED:\n    threading.Timer(4, os.kill, [os.getppid(), signal.SIGSTOP]).start()\n'),
     'candidate-is-never-ready': Act(
-        # it says itself that its workers are ready
+        # it creates the marks of ready workers itself
         code="if not SUPERVISED:\n    for pid in own_pids():\n        put(f'{RUN}/ready-{pid}', file(''))\n    time.sleep(60)\n",
         failure='workers|answer',
         may='fail',
@@ -227,7 +227,7 @@ TOOL = {
             orphan(squat)
         """
     ),
-    # /proc/PID/cwd of the one that serves says then that it runs the new release
+    # then /proc/PID/cwd of the serving master leads to the new release
     'serving-master-goes-to-the-new-release': Act(
         serving="""
             rename(b'gunicorn')
@@ -240,7 +240,7 @@ TOOL = {
         """,
         settings={'gunicorn': {'preload_app': True}},
     ),
-    # -- what it has no right to
+    # -- access that it must not have
     'forbidden-writes': Act(
         before="""
             def allowed(what, work):
@@ -276,7 +276,7 @@ TOOL = {
         short=True,
     ),
     'disks-are-full': Act(
-        # what it can fill without any right: the memory that gunicorn's workers note in that they live
+        # what every account can fill, among it the file system of the files by which gunicorn knows that its workers live
         before="""
             for folder, size in (('/dev/shm', 200), (RUN, 100), (SHARED + '/instance', 100)):
                 with contextlib.suppress(OSError), open(folder + '/filler', 'wb') as filler:
@@ -286,13 +286,13 @@ TOOL = {
     ),
 }
 
-# These concern what the roles do, so the whole playbook runs. `files` are added to the app's folder on the controller.
+# These target the roles, so the whole playbook runs.
 WITNESS = """
 import os
 with open('/var/tmp/witness/%d-%d' % (os.geteuid(), os.getpid()), 'w') as witness:
     witness.write('%d as {name}' % os.geteuid())
 """
-# Then it does what the module of Python's own library does that has its name.
+# Writes a witness, and then behaves like the module of the standard library with the same name.
 MODULE = (
     WITNESS
     + """
@@ -309,14 +309,14 @@ MODULES = ('compileall', 'filecmp', 'json', 'py_compile', 'struct', 'concurrent'
 
 
 class Deploy(NamedTuple):
-    """One act against a run of the whole playbook.
+    """One act against a run of the playbook.
 
     Attributes:
-        before: as of Act; so are failure, may, tried and short.
-        files: name to text, added to the app's folder; a text that begins with 'link:' becomes a link.
-        variables: of the playbook.
-        twice: the playbook has run with these variables before the act.
-        package: 'wheel' or 'source': a package of this kind is in the app's lock, and writes a witness as soon as it can.
+        before, failure, may, tried, short: see Act.
+        files: text by name, added to the app's folder on the controller; a text that begins with 'link:' becomes a link.
+        variables: extra variables of the playbook.
+        twice: whether the playbook runs with these variables before the act, too.
+        package: 'wheel' or 'source': a package of this kind is in requirements.txt and writes a witness as soon as it can.
     """
 
     before: str = ''
@@ -330,7 +330,7 @@ class Deploy(NamedTuple):
     short: bool = False
 
 
-# What it is not allowed to replace stays, and the deploy is not affected.
+# Replaces a shared folder; where that is denied, the deploy must succeed.
 REPLACE = "put('/srv/flaskrandom/shared/{path}', {make})\n"
 INDEX = 'http://127.0.0.1:8099/simple'  # see host/index.py
 THREE_LEVELS = {'flask_app_shared': ['instance', 'a/lib/systemd']}

@@ -1,23 +1,31 @@
-"""Whatever the app does, a deploy ends in time with success or a true message, and the host is as it was."""
+"""Whatever the app does, a deploy ends in time with success or the right error, and the host is unchanged."""
 
 import re
 import secrets
 
 import pytest
 from acts import PLAYBOOK, TOOL
-from conftest import LIMIT, PLAYBOOK_LIMIT, SHORT
+from victim import LIMIT, PLAYBOOK_LIMIT, SHORT
 
-# pytest would put the tests that ask for the host before the others
+# Keeps the order: pytest runs the tests with the fixture `host` before the others.
 pytestmark = pytest.mark.usefixtures('host')
 
 
 def chosen(acts):
-    """The names of the acts that run."""
+    """Returns the names of the acts to run."""
     return [name for name in acts if acts[name].short or not SHORT]
 
 
-def judged(act, outcome, old, victim, limit):
-    """What is wrong with a deploy and with the host after it, a text each."""
+def problems(act, outcome, old, victim, limit):
+    """Returns what is wrong with a deploy and with the host after it, a text each.
+
+    Args:
+        act: the Act or the Deploy.
+        outcome: the Outcome of the deploy.
+        old: the release that served before.
+        victim: the machine.
+        limit: seconds that the deploy may take.
+    """
     wrong = victim.harm(outcome)
     if outcome.seconds > limit:
         wrong.append(f'it took {outcome.seconds:.0f} s')
@@ -28,7 +36,7 @@ def judged(act, outcome, old, victim, limit):
     if outcome.status and not re.search(act.failure, outcome.output):
         wrong.append(f"its message does not say '{act.failure}'")
     if re.search(r'File "[^"]*flaskrandom-release', outcome.output):
-        wrong.append('the release tool broke off')
+        wrong.append('the release tool crashed')
     expected = old if outcome.status else outcome.release
     if victim.current() != expected:
         wrong.append(f'current leads to {victim.current()} instead of {expected}')
@@ -39,7 +47,7 @@ def judged(act, outcome, old, victim, limit):
 
 
 @pytest.mark.parametrize('name', chosen(TOOL))
-def test_act_against_the_release_tool(victim, figures, name):
+def test_the_release_tool_withstands_the_act(victim, figures, name):
     act = TOOL[name]
     old = victim.current()
     new = secrets.token_hex(6)
@@ -47,23 +55,23 @@ def test_act_against_the_release_tool(victim, figures, name):
         if act.serving:
             old = secrets.token_hex(6)
             victim.code(act.serving, old, new)
-            victim.lay_out(old, **act.settings)
+            victim.create_release(old, **act.settings)
             assert victim.tool('activate', old, release=old).status == 0
         if act.code:
             victim.code(act.code, new, new)
-        victim.lay_out(new, **({} if act.serving else act.settings))
+        victim.create_release(new, **({} if act.serving else act.settings))
         victim.begin()
         if act.before:
             victim.as_app(act.before, new)
         if act.during:
             victim.as_app(act.during, new, repeat=True)
         outcome = victim.tool('activate', new, release=new)
-        wrong = judged(act, outcome, old, victim, LIMIT)
+        wrong = problems(act, outcome, old, victim, LIMIT)
         figures.append(f'{name}: {"deployed" if not outcome.status else "failed"} after {outcome.seconds:.1f} s')
         assert not wrong, '\n'.join([*wrong, '', outcome.output[-6000:]])
         if act.rollback and not outcome.status:
             outcome = victim.tool('rollback', release=old)
-            wrong = judged(act, outcome, new, victim, LIMIT)
+            wrong = problems(act, outcome, new, victim, LIMIT)
             figures.append(f'{name}: rolled back after {outcome.seconds:.1f} s')
             assert not wrong, '\n'.join([*wrong, '', outcome.output[-6000:]])
     finally:
@@ -71,7 +79,7 @@ def test_act_against_the_release_tool(victim, figures, name):
 
 
 @pytest.mark.parametrize('name', chosen(PLAYBOOK))
-def test_act_against_the_playbook(victim, figures, name):
+def test_the_playbook_withstands_the_act(victim, figures, name):
     act = PLAYBOOK[name]
     old = victim.current()
     try:
@@ -83,7 +91,7 @@ def test_act_against_the_playbook(victim, figures, name):
         if act.before:
             victim.as_app(act.before, old)
         outcome = victim.playbook(name, act.files, act.variables, act.package)
-        wrong = judged(act, outcome, old, victim, PLAYBOOK_LIMIT)
+        wrong = problems(act, outcome, old, victim, PLAYBOOK_LIMIT)
         figures.append(f'{name}: {"deployed" if not outcome.status else "failed"} after {outcome.seconds:.1f} s')
         assert not wrong, '\n'.join([*wrong, '', outcome.output[-6000:]])
     finally:

@@ -1,4 +1,4 @@
-"""The app that is deployed under load. Every answer says which release it is from, and what the app knows of the client."""
+"""The app that is deployed under load. Each answer names the release and what the app knows about the client."""
 
 import os
 import time

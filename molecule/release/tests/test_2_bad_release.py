@@ -1,17 +1,17 @@
-"""A release that does not work never gets a request."""
+"""A release that does not work gets no request, and the run fails with its error."""
 
 import re
 
 import pytest
-from conftest import at_rest
+from conftest import is_settled
 
-# pytest would put the tests that ask for the host before the others
+# Keeps the order: pytest runs the tests with the fixture `host` before the others.
 pytestmark = pytest.mark.usefixtures('host')
 
 THREAD = 'import threading\nthreading.Timer(1, os._exit, [1]).start()\n'
 HEALTH = "app.view_functions['health'] = lambda: {}\n"
 
-# name: (code at the app's end, variables, what the failed run must show)
+# name: (code appended to the app, variables, pattern that the failed run's output must match)
 BAD = {
     'syntax-error': ('def (:\n', {}, 'SyntaxError'),
     'import-error': ('raise ImportError("not today")\n', {}, 'not today'),
@@ -44,15 +44,15 @@ def test_bad_release_gets_no_request(machine, root, figures, kind):
     assert re.search(shown, run.output), run.output
     assert result['failed'] == 0
     assert set(result['releases']) == {serving}
-    assert at_rest(root)
+    assert is_settled(root)
     assert root('ls /srv/flaskrandom/releases') == releases
 
 
-def test_a_good_release_then_works(machine):
+def test_a_good_release_works_after_bad_ones(machine):
     machine.deploy(machine.app('good-again'))
     assert machine.release() == 'good-again'
 
 
-def test_a_rollback_passes_the_failed_ones_by(machine, root):
+def test_a_rollback_skips_failed_releases(machine, root):
     root('flaskrandom-release rollback')
     assert machine.release() not in BAD

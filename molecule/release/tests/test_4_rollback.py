@@ -1,24 +1,25 @@
-"""Back to the release that served before, as often as there is one, and forward again."""
+"""Rollbacks to earlier releases, and their limits."""
 
 import pytest
+from machine import play
 
-# pytest would put the tests that ask for the host before the others
+# Keeps the order: pytest runs the tests with the fixture `host` before the others.
 pytestmark = pytest.mark.usefixtures('host')
 
 
 @pytest.fixture(scope='module')
 def three(machine):
+    """Deploys three releases; returns their folders by name."""
     apps = {name: machine.app(name) for name in ('first', 'second', 'third')}
     for app in apps.values():
         machine.deploy(app)
     return apps
 
 
-def test_rollback_twice_and_forward(machine, three):
+def test_two_rollbacks_and_a_deploy_cost_no_request(machine, three):
     with machine.load('two rollbacks and a deploy') as result:
         for release in ('second', 'first'):
-            run = machine.start('rollback.yml')
-            assert run.wait() == 0, run.output
+            play('rollback.yml')
             assert machine.release() == release
         machine.deploy(three['third'])
         assert machine.release() == 'third'
@@ -26,22 +27,20 @@ def test_rollback_twice_and_forward(machine, three):
     assert set(result['releases']) == {'first', 'second', 'third'}
 
 
-def test_list_shows_what_serves(machine, root):
-    run = machine.start('releases.yml')
-    assert run.wait() == 0, run.output
+def test_the_list_marks_the_current_release(root):
+    run = play('releases.yml')
     current = root('basename $(readlink /srv/flaskrandom/current)')
     assert f'* {current}' in run.output
 
 
-def test_rollback_ends_at_the_oldest(machine, root):
+def test_the_oldest_release_cannot_be_rolled_back(machine, root):
     for _ in range(6):
         oldest = machine.release()
-        said = root('flaskrandom-release rollback', fails=True)
-        if 'no older release' in said:
+        output = root('flaskrandom-release rollback', fails=True)
+        if 'no older release' in output:
             break
         assert machine.release() != oldest
-    run = machine.start('rollback.yml')
-    assert run.wait() != 0
+    run = play('rollback.yml', fails=True)
     assert 'no older release to roll back to' in run.output
     assert machine.release() == oldest
 
@@ -54,7 +53,7 @@ def need_a_database():
 """
 
 
-def test_rollbacks_in_an_outage_leave_every_target(machine, root):
+def test_failed_rollbacks_during_an_outage_keep_every_release(machine, root):
     for name in ('before-the-outage', 'in-the-outage'):
         machine.deploy(machine.app(name, OUTAGE), flask_app_health_timeout=2)
     releases = root('ls /srv/flaskrandom/releases')

@@ -1,12 +1,11 @@
-"""Flask's tutorial app is deployed by variables alone, from a folder and from git, and keeps its data."""
+"""Flask's tutorial app deploys with nothing but variables, from a folder and from git, and keeps its data."""
 
-import json
 import shutil
 import subprocess
 import urllib.parse
-import urllib.request
 
 from conftest import SCENARIO
+from machine import play
 
 VARIABLES = {
     'flask_app_name': 'flaskr',
@@ -32,14 +31,12 @@ def test_tutorial_keeps_its_data(machine):
             source = {'flask_app_repo': str(app), 'flask_app_version': 'HEAD'}
         else:
             source = {'flask_app_src': str(app)}
-        run = machine.start('playbook.yml', **VARIABLES, **source)
-        assert run.wait() == 0, run.output
+        play('playbook.yml', **VARIABLES, **source)
         title = urllib.parse.urlencode({'title': version}).encode()
-        assert urllib.request.urlopen(machine.url + '/create', title, timeout=10).status == 204
+        assert machine.ask('/create', title, headers={'Content-Type': 'application/x-www-form-urlencoded'}).status == 204
         posts.append(version)
-        assert json.loads(machine.get()) == {'version': version, 'posts': posts, 'secret': 16}
+        assert machine.ask().json() == {'version': version, 'posts': posts, 'secret': 16}
         assert 'sans-serif' in machine.get('/static/style.css')
     commit = subprocess.run(['git', 'rev-parse', '--short=12', 'HEAD'], cwd=app, capture_output=True, text=True, check=True)
-    run = machine.start('releases.yml', flask_app_name='flaskr')
-    assert run.wait() == 0
+    run = play('releases.yml', flask_app_name='flaskr')
     assert commit.stdout.strip() in run.output

@@ -1,12 +1,10 @@
-"""What is off by default because it is not for every app: nginx's cache, and as many workers as the host has room for."""
+"""Options that are off by default: nginx's cache, and a number of workers that fits the host."""
 
 import json
-import urllib.error
-import urllib.request
 
 import pytest
 
-# pytest would put the tests that ask for the host before the others
+# Keeps the order: pytest runs the tests with the fixture `host` before the others.
 pytestmark = pytest.mark.usefixtures('host')
 
 CODE = """
@@ -24,7 +22,7 @@ def app(machine):
 
 @pytest.fixture(scope='module')
 def tuned(machine, app):
-    """The machine with both options; returns the figures of the load that went on while they came."""
+    """Enables both options under load; returns the load's figures."""
     machine.deploy(app)
     with machine.load('a cache and more workers') as result:
         machine.deploy(app, nginx_cache_seconds=60, flask_app_workers='auto')
@@ -32,52 +30,45 @@ def tuned(machine, app):
 
 
 def same(machine, path, **request):
-    """Whether two requests, one after the other, get the same answer."""
-    answers = []
-    for _ in range(2):
-        try:
-            with urllib.request.urlopen(urllib.request.Request(machine.url + path, **request), timeout=10) as answer:
-                answers.append(answer.read())
-        except urllib.error.HTTPError as error:
-            answers.append(error.read())
-    return answers[0] == answers[1]
+    """Whether two requests, one after the other, get the same answer; for the arguments see Machine.ask."""
+    return machine.ask(path, **request).body == machine.ask(path, **request).body
 
 
 def workers(root):
-    """How many workers the program's gunicorn has."""
+    """Returns the number of the program's workers."""
     return int(root('pgrep --count --parent $(supervisorctl pid flaskrandom)'))
 
 
-def test_an_answer_to_get_is_for_others_too(machine, tuned):
+def test_answers_to_get_are_cached(machine, tuned):
     assert same(machine, '/moment')
 
 
 @pytest.mark.parametrize('headers', [{'Cookie': 'session=1'}, {'Authorization': 'Basic YTpi'}], ids=str)
-def test_whoever_the_app_may_know_gets_an_answer_of_their_own(machine, tuned, headers):
+def test_requests_with_credentials_bypass_the_cache(machine, tuned, headers):
     assert not same(machine, '/moment', headers=headers)
     assert same(machine, '/moment')
 
 
 @pytest.mark.parametrize('header', ['Cache-Control=no-store', 'Cache-Control=private', 'Cache-Control=max-age%3D0', 'Set-Cookie=a%3Db'])
-def test_what_the_app_says_of_its_answer_counts(machine, tuned, header):
+def test_the_apps_headers_prevent_caching(machine, tuned, header):
     assert not same(machine, f'/moment?{header}')
 
 
-def test_neither_a_post_nor_an_error_is_kept(machine, tuned):
+def test_posts_and_errors_are_not_cached(machine, tuned):
     assert not same(machine, '/moment', data=b'')
     assert not same(machine, '/moment/404')
 
 
-def test_there_are_as_many_workers_as_the_host_has_room_for(root, tuned):
+def test_auto_workers_fit_processors_and_memory(root, tuned):
     cores, megabytes = int(root('nproc')), int(root("awk '/^MemTotal/ {print int($2 / 1024)}' /proc/meminfo"))
     assert workers(root) == max(2, min(2 * cores + 1, megabytes // 128, 64))
 
 
-def test_a_second_run_changes_nothing(machine, app, tuned):
-    assert machine.deploy(app, nginx_cache_seconds=60, flask_app_workers='auto').changed == 0
+def test_a_second_run_with_the_options_changes_nothing(machine, app, tuned):
+    assert machine.deploy(app, nginx_cache_seconds=60, flask_app_workers='auto').changed == {'app': 0}
 
 
-def test_they_go_as_they_came(machine, app, root, tuned):
+def test_options_can_be_disabled(machine, app, root, tuned):
     with machine.load('no cache and three workers') as result:
         machine.deploy(app)
     assert tuned['failed'] == result['failed'] == 0
@@ -91,24 +82,24 @@ def test_they_go_as_they_came(machine, app, root, tuned):
     [{'flask_app_gunicorn': {'chdir': 'src'}, 'flask_app_wsgi': 'inner:app'}, {'flask_app_bind': '127.0.0.1:5003'}],
     ids=['chdir', 'tcp'],
 )
-def test_a_second_run_with_other_settings_of_gunicorn_changes_nothing(machine, root, variables):
+def test_a_second_run_with_other_gunicorn_settings_changes_nothing(machine, root, variables):
     app = machine.app(next(iter(variables)).replace('_', '-'))
     (app / 'src').mkdir()
     (app / 'src/inner.py').write_text((app / 'app.py').read_text())
     machine.deploy(app, **variables)
     master = root('supervisorctl pid flaskrandom')
-    assert machine.deploy(app, **variables).changed == 0
+    assert machine.deploy(app, **variables).changed == {'app': 0}
     assert root('supervisorctl pid flaskrandom') == master
     assert machine.release() == app.name
 
 
-def test_the_socket_comes_back_after_tcp(machine, root):
+def test_the_socket_is_used_again_after_tcp(machine, root):
     machine.deploy(machine.app('socket-again'))
     assert machine.release() == 'socket-again'
     assert root('readlink /run/flaskrandom/live.sock') == 'app/flaskrandom.sock'
 
 
-def test_a_port_that_nginx_has_stops_the_run(machine):
+def test_a_port_that_nginx_uses_fails_the_run(machine):
     run = machine.start_deploy(machine.app('port-of-nginx'), flask_app_bind='127.0.0.1:5000')
     assert run.wait() != 0
     assert 'nginx has 5000 (flask_app_bind)' in run.output

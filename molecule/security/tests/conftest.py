@@ -1,18 +1,12 @@
-"""What the checks of the edge share: the machine from outside, raw sockets, a second machine, an app that tells what it sees."""
+"""What the tests of security share: an app that logs the requests that reach it, and a port scan from a second machine."""
 
-import http.client
 import json
-import os
-import socket
-from pathlib import Path
 
 import pytest
-import yaml
-from second_machine import second_machine
 
-FACTS = yaml.safe_load((Path(os.environ['MOLECULE_EPHEMERAL_DIRECTORY']) / 'instance_config.yml').read_text())[0]
+pytest_plugins = ['machine', 'second_machine']
 
-# Runs under the host's own gunicorn with its own settings, as a release would during a hand-over.
+# Runs in the host's gunicorn with its settings, like the candidate during an activation.
 ECHO = r"""
 import json
 def app(environ, start_response):
@@ -54,60 +48,45 @@ def state(port):
             return port, 'silent'
         except OSError as error:
             return port, type(error).__name__
-# a new machine takes a moment until it may use its IPv6 address
+# a new machine cannot use its IPv6 address at once
 deadline = time.monotonic() + 10
 while state(22)[1] != 'open' and time.monotonic() < deadline:
     time.sleep(0.2)
 with ThreadPoolExecutor(1000) as pool:
     print(json.dumps(list(pool.map(state, range(1, 65536)))))
 """
-# Python 3.6's own http.server has no IPv6
+# http.server of Python 3.6 has no IPv6
 SERVER = 'import signal, socket, sys; s = socket.socket(socket.AF_INET6); s.bind(("::", int(sys.argv[1]))); s.listen(100); signal.pause()'
 
 
 @pytest.fixture
 def echo(host):
-    """An app that answers with what it sees, and notes it in /run/flaskrandom/app/echo.seen."""
+    """Puts an app in the place of the deployed one that answers with the request and logs it in /run/flaskrandom/app/echo.seen."""
     host.run_expect([0], 'printf %%s %s | sudo sh -euc %s', ECHO, START_ECHO)
     yield
     host.run_expect([0], 'sudo sh -euc %s', STOP_ECHO)
 
 
 @pytest.fixture(scope='session')
-def ask():
-    """Sends bytes to port 80 and returns status, headers (lower-case names) and body of the answer."""
-
-    def send(data):
-        with socket.create_connection(('127.0.0.1', int(FACTS['http_port'])), timeout=5) as connection:
-            connection.sendall(data)
-            answer = http.client.HTTPResponse(connection)
-            answer.begin()
-            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read().decode()
-
-    return send
-
-
-@pytest.fixture(scope='session')
-def neighbour():
-    """A second machine of the same network."""
-    with second_machine(FACTS) as machine:
-        yield machine
+def send(machine):
+    """Sends bytes to port 80; returns the Answer."""
+    return machine.send
 
 
 @pytest.fixture
-def reached(host, neighbour):
-    """Asks from the second machine for every port of this one, by IP family; returns port to open, silent or an error.
+def scan(host, second_machine):
+    """Scans all ports from the second machine, by an IP family; returns `open`, `silent` or an error's name by port.
 
-    Meanwhile there are two servers that somebody left open to the world, one of them at a port that a variable lets in.
+    Meanwhile two servers listen on all addresses: on 9000, which firewall_allow opens, and on 9999.
     """
     for port in (9000, 9999):
         host.run_expect([0], 'sudo systemd-run --unit=open-%s python3 -c %s %s', str(port), SERVER, str(port))
     host.run_expect([0], "timeout 10 sh -c 'until ss -ltn | grep -q :9000 && ss -ltn | grep -q :9999; do sleep 0.2; done'")
 
-    def scan(family):
+    def run(family):
         address = host.check_output('ip -o -f %s address show dev eth0', family).split()[3].split('/')[0]
-        answer = neighbour.run('python3', '-', address + ('%eth0' if address.startswith('fe80') else ''), stdin=SCAN)
+        answer = second_machine.run('python3', '-', address + ('%eth0' if address.startswith('fe80') else ''), stdin=SCAN)
         return dict(json.loads(answer))
 
-    yield scan
+    yield run
     host.run_expect([0], 'sudo systemctl stop open-9000 open-9999')

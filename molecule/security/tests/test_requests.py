@@ -1,23 +1,21 @@
-"""More than 200 requests that smuggle, forge, climb, overflow or are no HTTP: what nginx says, and what the app gets to see."""
+"""More than 200 requests that smuggle, forge, traverse paths, overflow or are not HTTP: nginx's answers, and what reaches the app."""
 
 import json
 import re
-import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import FACTS
 
 HOST = [b'Host: app']
 LIES = [b'X-Forwarded-For: 6.6.6.6', b'X-Real-IP: 6.6.6.6', b'X-Forwarded-Proto: https', b'X-Request-ID: forged']
-QUIET = 0.7  # seconds without another byte, until the host has said all
+QUIET = 0.7  # seconds without a byte after which an answer counts as complete
 
 
 def message(*lines, body=b''):
     return b'\r\n'.join(lines) + b'\r\n\r\n' + body
 
 
-# What only a smuggler gets past nginx: it tells the app of another client.
+# A request that nginx must not pass on: it names another client.
 SMUGGLED = message(b'GET /smuggled HTTP/1.1', *HOST, *LIES)
 
 
@@ -30,7 +28,7 @@ def length(body):
 
 
 def smuggling():
-    """Where does this message end? nginx and the app must not differ about it."""
+    """Requests whose end is ambiguous: nginx and the app must agree on it."""
     ended, hidden = b'0\r\n\r\n' + SMUGGLED, b'%x\r\n%s\r\n0\r\n\r\n' % (len(SMUGGLED), SMUGGLED)
     values = [b'chunked', b'CHUNKED', b'xchunked', b'chunked, identity', b'identity, chunked', b'gzip, chunked', b'chunked;q=1',
               b'\tchunked', b'\x0bchunked', b'"chunked"', b'chunked\x00', b'chunked,', b',chunked', b'identity', b'',
@@ -76,7 +74,7 @@ def smuggling():
 
 
 def forging():
-    """Who is the client, and which site was asked?"""
+    """Requests that claim another client, scheme or site."""
     names = [b'X-Forwarded-For', b'X-Forwarded-Proto', b'X-Forwarded-Ssl', b'X-Forwarded-Protocol', b'X-Forwarded-Scheme',
              b'X-Forwarded-Host',
              b'X-Forwarded-Port', b'X-Forwarded-Prefix', b'X-Real-IP', b'X-Scheme', b'X-Script-Name', b'Front-End-Https', b'Forwarded',
@@ -99,8 +97,8 @@ def forging():
     yield message(b'CONNECT forged:80 HTTP/1.1', *HOST)
 
 
-def climbing():
-    """Files that nobody is to see."""
+def traversing():
+    """Requests for files that must not be served."""
     steps = [b'/../', b'/..%2f', b'/%2e%2e/', b'/%2e%2e%2f', b'/..%5c', b'/..\\', b'/.%00./', b'/%252e%252e%252f', b'/..;/',
              b'/%c0%ae%c0%ae/', b'//../', b'/.../', b'/./../']
     for step in steps:
@@ -115,7 +113,7 @@ def climbing():
 
 
 def overflowing():
-    """Too much of something."""
+    """Requests with too long or too many parts."""
     for size in 8190, 8200, 9000, 40000, 200000:
         yield message(b'GET /' + b'a' * size + b' HTTP/1.1', *HOST)
         yield message(b'GET /x HTTP/1.1', *HOST, b'A: ' + b'a' * size)
@@ -127,8 +125,8 @@ def overflowing():
     yield post(b'Transfer-Encoding: chunked', body=b'1400000\r\n' + b'a' * 100000)
 
 
-def no_http():
-    """Lines that are none."""
+def malformed():
+    """Requests that are not HTTP."""
     for line in [b'', b'\r\n', b'GET', b'GET /', b'GET  /x HTTP/1.1', b'GET /x  HTTP/1.1', b'GET\t/x\tHTTP/1.1', b'GET x HTTP/1.1',
                  b'get /x HTTP/1.1', b'G\x00T /x HTTP/1.1',
                  b'GET /x HTTP/0.9', b'GET /x HTTP/1.2', b'GET /x HTTP/1.10', b'GET /x HTTP/2.0', b'GET /x HTTP/3', b'GET /x HTTP/1.',
@@ -145,55 +143,64 @@ def no_http():
     yield b'GET /x HTTP/1.1\rHost: app\r\r'
 
 
-REQUESTS = [request for kind in (smuggling, forging, climbing, overflowing, no_http) for request in kind()]
+REQUESTS = [request for kind in (smuggling, forging, traversing, overflowing, malformed) for request in kind()]
 SECRETS = re.compile(rb'root:x:0|PRIVATE KEY|worker_processes|proxy_pass|FLASK_APP|ProxyFix|import ')
 
 
 def read(connection):
-    """Reads until the host says no more. Returns what came, and whether it closed the connection."""
+    """Reads until the host sends nothing more. Returns what it sent, and whether it closed the connection."""
     connection.settimeout(QUIET)
-    said = b''
+    received = b''
     while True:
         try:
             piece = connection.recv(65536)
         except TimeoutError:
-            return said, False
+            return received, False
         except ConnectionError:
-            return said, True
+            return received, True
         if not piece:
-            return said, True
-        said += piece
+            return received, True
+        received += piece
 
 
-def attack(request, probe, own):
-    """Sends a request, and on the same connection another one. Returns what is wrong with the answers, '' for nothing."""
-    with socket.create_connection(('127.0.0.1', int(FACTS['http_port'])), timeout=10) as connection:
+def attack(machine, request, probe, own):
+    """Sends a request, and another one on the same connection.
+
+    Args:
+        request: the first one.
+        probe: the second one.
+        own: what the probe's answer must contain.
+
+    Returns:
+        What is wrong with the answers, or ''.
+    """
+    with machine.connect() as connection:
         try:
             connection.sendall(request)
         except ConnectionError:
             return ''  # refused before all of it was sent
-        said, closed = read(connection)
+        answer, closed = read(connection)
         after = b''
         if not closed:
             connection.sendall(probe)
             after, _ = read(connection)
-    for status, rest in re.findall(rb'^HTTP/1\.1 (5\d\d) (.*?)(?=^HTTP/1\.1|\Z)', said + after, re.M | re.S):
-        # of these, and in its own words only, for the app has some too
+    for status, rest in re.findall(rb'^HTTP/1\.1 (5\d\d) (.*?)(?=^HTTP/1\.1|\Z)', answer + after, re.M | re.S):
+        # nginx's own 501 and 505 are right; any other is the app's or a crash
         if status not in (b'501', b'505') or b'"msg":"fail"' not in rest:
-            return f'an error {status.decode()}'
-    if SECRETS.search(said + after):
+            return f'status {status.decode()}'
+    if SECRETS.search(answer + after):
         return 'a file of the host'
-    # a request that waits for more of its body swallows what follows, and so does one whose body was too long
-    waits = said == b'' or said.startswith(b'HTTP/1.1 413 ')
+    # the probe becomes part of a body that is incomplete or too long
+    waits = answer == b'' or answer.startswith(b'HTTP/1.1 413 ')
     if not closed and not waits and not (after.startswith(b'HTTP/1.1 200') and own in after):
-        return f'not its own answer for who comes next: {after[:300]}'
+        return f'the probe got another answer: {after[:300]}'
     return ''
 
 
-def attack_all(probe):
-    """Sends all requests, each followed by the probe that belongs to it. Returns those that something is wrong with."""
+def attack_all(machine, probe):
+    """Sends all requests, each followed by the probe for its number. Returns the wrong ones with the reason."""
     with ThreadPoolExecutor(16) as pool:
-        wrong = pool.map(lambda job: (job[1][:300], attack(job[1], *probe(job[0]))), enumerate(REQUESTS))
+        wrong = pool.map(lambda job: (job[1][:300], attack(machine, job[1], *probe(job[0]))), enumerate(REQUESTS))
         return [case for case in wrong if case[1]]
 
 
@@ -201,25 +208,25 @@ def get(path):
     return message(b'GET ' + path + b' HTTP/1.1', *HOST, b'Connection: close')
 
 
-def test_there_are_200():
+def test_there_are_at_least_200_requests():
     assert len(set(REQUESTS)) >= 200
 
 
-def test_the_app_gets_through_them(ask):
-    assert attack_all(lambda number: (get(b'/'), b'Hello World')) == []
-    assert ask(get(b'/'))[0] == 200
+def test_the_app_survives_all_requests(machine, send):
+    assert attack_all(machine, lambda number: (get(b'/'), b'Hello World')) == []
+    assert send(get(b'/'))[0] == 200
 
 
 @pytest.mark.usefixtures('echo')
-def test_the_app_sees_nobody_but_the_client(host, ask):
-    client = json.loads(ask(get(b'/'))[2])['REMOTE_ADDR']
+def test_the_app_sees_only_the_real_client(machine, host, send):
+    client = json.loads(send(get(b'/'))[2])['REMOTE_ADDR']
     assert client
-    assert attack_all(lambda number: (get(b'/own-%d' % number), b'"/own-%d"' % number)) == []
+    assert attack_all(machine, lambda number: (get(b'/own-%d' % number), b'"/own-%d"' % number)) == []
     seen = [json.loads(line) for line in host.check_output('sudo cat /run/flaskrandom/app/echo.seen').splitlines()]
-    # many of them are no fault, and reach it
+    # many of them are valid and reach the app
     assert len(seen) > 100
     assert {(request['REMOTE_ADDR'], request['wsgi.url_scheme'], request['SCRIPT_NAME']) for request in seen} == {(client, 'http', '')}
-    # what nginx did not see as a request of its own has no id of its own
+    # a smuggled request would have no id or that of another
     ids = [request.get('x-request-id', '') for request in seen]
     assert all(re.fullmatch('[0-9a-f]{32}', id_) for id_ in ids) and len(set(ids)) == len(ids)
     assert not [request for request in seen if any('6.6.6.6' in value for name, value in request.items() if name != 'PATH_INFO')]

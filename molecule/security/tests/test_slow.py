@@ -1,4 +1,4 @@
-"""1000 slow clients, as slowhttptest plays them on a second machine, beside ordinary ones."""
+"""1000 slow clients of slowhttptest on a second machine, beside ordinary ones."""
 
 import json
 import re
@@ -7,10 +7,9 @@ import sys
 import time
 
 import pytest
-from conftest import FACTS
 
 SECONDS = 20
-# how many ordinary requests were answered, what else came, and the longest time in seconds
+# Prints the number of answers with status 200, the other results, and the longest time in seconds.
 ORDINARY = """
 import http.client, json, sys, time
 host, port, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
@@ -35,11 +34,12 @@ print(json.dumps([served, others, longest]))
 
 
 @pytest.fixture(scope='module')
-def slowhttptest(neighbour):
-    neighbour.install('slowhttptest')
+def slowhttptest(second_machine):
+    """Starts slowhttptest with options."""
+    second_machine.install('slowhttptest')
 
     def start(*options):
-        return neighbour.start('slowhttptest', *options, '-c1000', '-r200', f'-l{SECONDS}', '-p3', '-uhttp://app/')
+        return second_machine.start('slowhttptest', *options, '-c1000', '-r200', f'-l{SECONDS}', '-p3', '-uhttp://app/')
 
     return start
 
@@ -52,13 +52,13 @@ def slowhttptest(neighbour):
         pytest.param(['-X', '-k3', '-w1', '-y1', '-z1', '-n5'], id='slow read'),
     ],
 )
-def test_ordinary_requests_are_answered_beside_1000_slow_clients(neighbour, slowhttptest, options):
+def test_ordinary_requests_are_answered_beside_1000_slow_clients(machine, second_machine, slowhttptest, options):
     attack = slowhttptest(*options)
     time.sleep(3)
-    # from the attacker's own address, and from another
+    # from the attacker's address, and from another
     arguments = [str(SECONDS - 4)]
-    same = neighbour.start('python3', '-', 'app', '80', *arguments, stdin=ORDINARY)
-    command = [sys.executable, '-c', ORDINARY, '127.0.0.1', str(FACTS['http_port']), *arguments]
+    same = second_machine.start('python3', '-', 'app', '80', *arguments, stdin=ORDINARY)
+    command = [sys.executable, '-c', ORDINARY, '127.0.0.1', str(machine.facts['http_port']), *arguments]
     other = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
     connected = [int(count) for count in re.findall(r'connected:\D*?(\d+)\s', re.sub(r'\x1b\[[\d;]*m', '', attack.communicate()[0]))]
     assert max(connected) > 900

@@ -1,4 +1,4 @@
-"""What Flask's tutorial teaches, in short: a package with a factory, a database in the instance folder, a command."""
+"""A short version of Flask's tutorial: a package with a factory, a database in the instance folder, a command."""
 
 import os
 import sqlite3
