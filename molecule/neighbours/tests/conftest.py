@@ -139,3 +139,8 @@ class Neighbours:
 @pytest.fixture(scope='session')
 def neighbours(tmp_path_factory, load):
     return Neighbours(tmp_path_factory.mktemp('neighbours'), load)
+
+
+@pytest.fixture(autouse=True)
+def same_host(host):
+    """Keeps all tests in the order of the files: pytest groups those with testinfra's host."""

@@ -1,7 +1,5 @@
 """Two inventories that know nothing of each other put three apps on one machine; each answers for its own names only."""
 
-import json
-
 import pytest
 
 
@@ -43,7 +41,7 @@ def test_other_names_get_no_content_over_tls(neighbours, name):
 
 def test_the_default_site_takes_the_other_names(neighbours, inventories):
     neighbours.play('playbook.yml', inventories[0])
-    assert json.loads(neighbours.ask('other.test').text)['msg'] == 'success'
+    assert 'From Flask' in neighbours.ask('other.test').text
     assert neighbours.ask('shop.test').app == 'shop'
     assert neighbours.ask('blog.test', tls=True).app == 'blog'
 
