@@ -209,7 +209,7 @@ def run(tmp_path_factory):
     )  # fmt: skip
     results = {case: {} for case in hosts}
     plays = json.loads(done.stdout[done.stdout.index('{\n') :])['plays']
-    assert [play['play']['name'] for play in plays] == ['Check the input before a host is touched']
+    assert [play['play']['name'] for play in plays] == ['Check the input and the hosts before anything changes']
     for task in plays[0]['tasks']:
         for label, result in task['hosts'].items():
             results[labels[label]][task['task']['name'].split(' : ')[-1]] = result

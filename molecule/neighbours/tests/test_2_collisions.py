@@ -13,7 +13,14 @@ COLLISIONS = {
     'TCP port': {'flask_app_bind': '127.0.0.1:5000'},
     'machine': {'nginx_listen_port': 8080},
 }
-OWNERS = {'machine': 'blog', 'default site': 'flaskrandom', 'name': 'my_shop', 'link': 'my_shop', 'port': 'flaskrandom', 'TCP port': 'flaskrandom'}
+OWNERS = {
+    'machine': 'blog',
+    'default site': 'flaskrandom',
+    'name': 'my_shop',
+    'link': 'my_shop',
+    'port': 'flaskrandom',
+    'TCP port': 'flaskrandom',
+}
 
 
 @pytest.fixture(scope='module', autouse=True)

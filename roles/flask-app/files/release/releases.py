@@ -107,8 +107,10 @@ class Releases:
         needed = set().union(*map(self.needs, complete - gone))
         freed = set().union(*(self.needs(name) for name in gone if not history.has_failed(name))) - needed
         root = self.config.root.resolve()
-        kept_by_none = [p for p in [*root.glob('venvs/*'), *root.glob('secrets/*.json')] if p in freed or (p not in needed and abandoned(p))]
-        removed = [folders[name] for name in gone] + kept_by_none
+        removed = [folders[name] for name in gone]
+        for path in [*root.glob('venvs/*'), *root.glob('secrets/*.json')]:
+            if path in freed or (path not in needed and abandoned(path)):
+                removed.append(path)
         for path in removed:
             remove(path)
 
