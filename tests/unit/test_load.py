@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-GENERATOR = Path(__file__).parents[1] / 'load/load.py'
+GENERATOR = Path(__file__).parents[1] / 'support/load.py'
 JUDGED = """
 from pytest_load import judge_times
 def test_times():

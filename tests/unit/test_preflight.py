@@ -294,7 +294,7 @@ def test_hosts_that_are_not_reached_or_have_no_sudo(tmp_path, tasks):
     assert 'cannot become root with sudo: ' in output and '/missing/sudo' in output and 'give `--ask-become-pass`' in output
 
 
-WIRING = {'nginx_server_names': '{{ flask_app_domains | unique }}', 'supervisor_programs': [{'name': '{{ flask_app_name }}'}],
+WIRING = {'firewall_ports': '{{ flask_app_domains | unique }}', 'supervisor_programs': [{'name': '{{ flask_app_name }}'}],
           'tls_names': '{{ flask_app_domains }}', 'nginx_listen_port': 8080}  # fmt: skip
 
 
@@ -304,16 +304,16 @@ def test_a_variable_that_group_vars_makes_from_others_cannot_be_set_anywhere(tmp
     (tmp_path / 'group_vars/all/wiring.yml').write_text(yaml.safe_dump(WIRING))
     (tmp_path / 'group_vars/all/empty.yml').touch()
     # nginx_listen_port is not made from others
-    hosts = {'hosts': {'one': {}, 'two': {'nginx_listen_port': 9090, 'nginx_server_names': WIRING['nginx_server_names']}}}
+    hosts = {'hosts': {'one': {}, 'two': {'nginx_listen_port': 9090, 'firewall_ports': WIRING['firewall_ports']}}}
     assert play(tmp_path, 'variables', hosts)[0] == 0
-    value = {'nginx_server_names': ['a.example']}
+    value = {'firewall_ports': ['80/tcp']}
     if place == 'group_vars':
         (tmp_path / 'inventory/group_vars').mkdir()
         (tmp_path / 'inventory/group_vars/all.yml').write_text(yaml.safe_dump(value))
     hosts = {'hosts': {'one': value if place == 'host' else {}}, 'vars': value if place == 'all' else {}}
     code, output = play(tmp_path, 'variables', hosts, *(['-e', json.dumps(value)] if place == 'extra' else []))
     assert code == 2
-    assert 'Nothing was changed. nginx_server_names cannot be set: group_vars/all makes it from flask_app_domains. Set' in output, output
+    assert 'Nothing was changed. firewall_ports cannot be set: group_vars/all makes it from flask_app_domains. Set' in output, output
     assert 'tls_names' not in output and 'supervisor_programs' not in output
 
 

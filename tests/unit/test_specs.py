@@ -25,7 +25,8 @@ def test_every_default_is_in_the_spec_and_the_same(role):
 @pytest.mark.parametrize('role', SPECS)
 def test_every_variable_has_the_roles_prefix_and_a_description(role):
     for name, option in SPECS[role]['main']['options'].items():
-        assert name.startswith(role.replace('-', '_') + '_')
+        # what users set for an app's site is nginx's to them
+        assert name.startswith((role.replace('-', '_') + '_', *(['nginx_'] if role == 'site' else [])))
         assert option['description'].endswith(('.', ')'))
 
 
