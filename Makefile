@@ -124,9 +124,9 @@ new = $(if $(PYTHON),$(PYTHON) -m venv --clear,$(error \
 	.venv/bin/python -m compileall -q -j 0 -x '/(ansible_collections|ansible/modules)/' .venv/lib
 	@touch $@
 
-.cache/audit/made .cache/gixy/made: .cache/%/made: tests/%/requirements.txt
+.cache/audit/made .cache/gixy/made: .cache/%/made: tools/%/requirements.txt
 	$(new) .cache/$*
-	.cache/$*/bin/pip install -qq --require-hashes -r tests/$*/requirements.txt
+	.cache/$*/bin/pip install -qq --require-hashes -r tools/$*/requirements.txt
 	@touch $@
 
 $(environment)/made: $(folder)/requirements.txt
