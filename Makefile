@@ -25,7 +25,8 @@ comma := ,
 host = -i '$(lastword $(subst @, ,$(HOST)))$(comma)' -u $(if $(findstring @,$(HOST)),$(firstword $(subst @, ,$(HOST))),ubuntu)
 nohost = $(error Say which machine: make $@ HOST=[user@]address[:port] or make $@ INVENTORY=path)
 target = $(if $(INVENTORY),-i '$(INVENTORY)',$(if $(HOST),$(host),$(nohost)))
-options = $(if $(KEY),--private-key '$(KEY)') $(ARGS)
+# REPLACE=1: this run's settings of the machine take the place of other apps', see docs/neighbours.md
+options = $(if $(KEY),--private-key '$(KEY)') $(if $(REPLACE),-e '{"preflight_replace": true}') $(ARGS)
 app = $(if $(APP),-e 'flask_app_src=$(abspath $(APP))')
 
 # make dev: the app's own locked packages, on this computer
