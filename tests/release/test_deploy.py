@@ -189,6 +189,7 @@ def test_rollbacks_during_an_outage_delete_nothing(first):
     for release in 'bcd':
         first.make_release(release)
         deploy(first, release)
+    Deployment(first.config).prune()
     assert first.releases == ['b', 'c', 'd']
     outage(first, 'b', 'c', 'd')
     for _ in range(5):
