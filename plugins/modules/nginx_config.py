@@ -211,10 +211,8 @@ def main():
         argument_spec={
             'folder': {'type': 'path', 'default': '/etc/nginx'},
             'files': dict(paths, elements='dict', options=options),
-            'links': names,
-            'absent': paths,
-            'absent_with_line': names,
-            'exclusive': paths,
+            **{name: names for name in ['links', 'absent_with_line']},
+            **{name: paths for name in ['absent', 'exclusive']},
             'validate': dict(paths, default=['nginx', '-t', '-q', '-c']),
         },
         supports_check_mode=True,
