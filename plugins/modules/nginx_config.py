@@ -185,8 +185,7 @@ def nginx_error(module, root, command, changes):
         copy_tree(root, copy + root, root, rewrite)
         apply(copy + root, changes, rewrite)
         status, _, error = module.run_command([*command, copy + root + '/nginx.conf'])
-        error = error.replace(copy + '/', '/')
-        found = ERROR.search(error)
+        found = ERROR.search(error.replace(copy + '/', '/'))
         return '' if status == 0 else '[emerg] ' + found.group(1) if found else error.strip() or 'exit status {}'.format(status)
     finally:
         shutil.rmtree(copy)
@@ -211,8 +210,10 @@ def main():
         argument_spec={
             'folder': {'type': 'path', 'default': '/etc/nginx'},
             'files': dict(paths, elements='dict', options=options),
-            **{name: names for name in ['links', 'absent_with_line']},
-            **{name: paths for name in ['absent', 'exclusive']},
+            'links': names,
+            'absent_with_line': names,
+            'absent': paths,
+            'exclusive': paths,
             'validate': dict(paths, default=['nginx', '-t', '-q', '-c']),
         },
         supports_check_mode=True,
