@@ -21,7 +21,7 @@ def to_https():
 MODES = {'plain': {'tls_mode': 'none'}, 'selfsigned': {'tls_mode': 'selfsigned'},
          'balancer': {'tls_mode': 'none', 'nginx_trusted_proxies': ['192.0.2.0/24']}}  # fmt: skip
 # of the release tool and of the role site
-WARNINGS = ['warning: shop.test answers with a redirect to https', 'WARNING: the app leads http://shop.test/health to https']
+WARNINGS = ['warning: shop.test answers with a redirect to https', 'WARNING: the app redirects http://shop.test/health to https']
 
 
 def deploy(folder, code, **variables):
