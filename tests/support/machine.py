@@ -226,17 +226,32 @@ def machine(machines):
     return next(iter(machines.values()))
 
 
-@pytest.fixture
-def root(host):
-    """Runs a command as root over ssh; returns what it printed, errors included. It must succeed, unless it `fails`."""
+def shell(host, prefix=''):
+    """A function that runs a command in the host's bash, as `ubuntu` or with a prefix such as `sudo`.
+
+    It returns what the command printed, errors included. The command must succeed, unless it `fails`.
+    """
 
     def run(command, fails=False):
-        result = host.run('sudo bash -c %s', command)
+        result = host.run(f'{prefix} bash -c %s'.strip(), command)
         output = result.stdout + result.stderr
         assert fails or result.rc == 0, f'{command}\nended with {result.rc}:\n{output}'
-        return output.strip()
+        return output
 
     return run
+
+
+@pytest.fixture
+def bash(host):
+    """Runs a command in bash as `ubuntu`; see shell."""
+    return shell(host)
+
+
+@pytest.fixture
+def root(host):
+    """Runs a command as root over ssh; see shell. What it printed comes without white space around it."""
+    run = shell(host, 'sudo')
+    return lambda command, fails=False: run(command, fails).strip()
 
 
 @pytest.hookimpl(wrapper=True)

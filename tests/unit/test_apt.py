@@ -68,20 +68,20 @@ def test_errors(case):
 
 
 BIONIC = (
-    '# http://archive.ubuntu.com/ubuntu is a comment\n'
-    'deb http://archive.ubuntu.com/ubuntu bionic main\ndeb-src [arch=amd64] http://archive.ubuntu.com/ubuntu/ bionic main\n'
-    'deb http://security.ubuntu.com/ubuntu bionic-security main\n'
+    '# http://archive.example/ubuntu is a comment\n'
+    'deb http://archive.example/ubuntu bionic main\ndeb-src [arch=amd64] http://archive.example/ubuntu/ bionic main\n'
+    'deb http://security.example/ubuntu bionic-security main\n'
 )
-BULLSEYE = 'deb http://deb.debian.org/debian bullseye main\ndeb http://security.debian.org/debian-security bullseye-security main\n'
+BULLSEYE = 'deb http://archive.example/debian bullseye main\ndeb http://security.example/debian-security bullseye-security main\n'
 BOOKWORM = (
     'Types: deb deb-src\nURIs: mirror+file:///etc/apt/mirrors/debian.list\nSuites: bookworm bookworm-updates\nComponents: main\n\n'
     'Types: deb\nURIs: mirror+file:///etc/apt/mirrors/debian-security.list\nSuites: bookworm-security\nComponents: main\n'
 )
 TRIXIE = (
-    'Types: deb\nURIs: http://deb.debian.org/debian https://other.example/debian\nSuites: trixie\n\n'
-    'Types: deb\nURIs: http://deb.debian.org/debian-security\nSuites: trixie-security\n'
+    'Types: deb\nURIs: http://archive.example/debian https://other.example/debian\nSuites: trixie\n\n'
+    'Types: deb\nURIs: http://archive.example/debian-security\nSuites: trixie-security\n'
 )
-PORTS = 'Types: deb\nURIs: http://ports.ubuntu.com/ubuntu-ports/\nSuites: noble noble-updates\n'
+PORTS = 'Types: deb\nURIs: http://ports.example/ubuntu-ports/\nSuites: noble noble-updates\n'
 SOURCES = {
     'bionic': (BIONIC, 'ubuntu', ['/dists/bionic/InRelease']),
     'bullseye': (BULLSEYE, 'debian', ['/dists/bullseye/InRelease', '-security/dists/bullseye-security/InRelease']),

@@ -47,19 +47,6 @@ def expected():
     return HOSTS[os.environ['MOLECULE_SCENARIO_NAME']]
 
 
-@pytest.fixture
-def bash(host):
-    """Runs a command in bash as `ubuntu`; returns what it printed, errors included. It must succeed, unless it `fails`."""
-
-    def run(command, fails=False):
-        result = host.run('bash -c %s', command)
-        output = result.stdout + result.stderr
-        assert fails or result.rc == 0, f'{command}\nended with {result.rc}:\n{output}'
-        return output
-
-    return run
-
-
 def pytest_terminal_summary(terminalreporter, config):
     """Reports the versions that the tests ran with, which test S01 reads."""
     terminalreporter.write_line(getattr(config, 'machine_report', ''))
