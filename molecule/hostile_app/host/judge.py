@@ -25,7 +25,7 @@ LEFT_OUT = {
 # Paths that change while a host runs: only owner and mode are compared, and only of paths that existed before.
 LOOSE = (
     '/run/systemd', '/run/log', '/run/user', '/run/utmp', '/run/sudo', '/run/lock', '/run/guard.sock', '/run/nginx.pid',
-    '/run/flaskrandom-release.lock', '/run/supervisor.sock', '/run/supervisord.pid', '/run/dmeventd-client',
+    '/run/flaskrandom-release.lock', '/run/flask-host.lock', '/run/supervisor.sock', '/run/supervisord.pid', '/run/dmeventd-client',
     '/var/lib/systemd', '/var/lib/nginx', '/var/lib/dbus', '/var/lib/apt', '/var/lib/sudo', '/var/lib/private',
     '/srv/flaskrandom/history.json', '/srv/flaskrandom/current',
 )  # fmt: skip
