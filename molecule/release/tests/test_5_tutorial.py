@@ -7,8 +7,11 @@ import urllib.parse
 from conftest import SCENARIO
 from machine import play
 
+HOST = 'flaskr.test'
 VARIABLES = {
     'flask_app_name': 'flaskr',
+    # the other app of the machine has the default site
+    'flask_app_domains': [HOST],
     'flask_app_wsgi': 'flaskr:create_app()',
     'flask_app_health_path': '/',
     'flask_app_shared': ['instance'],
@@ -33,10 +36,10 @@ def test_tutorial_keeps_its_data(machine):
             source = {'flask_app_src': str(app)}
         play('playbook.yml', **VARIABLES, **source)
         title = urllib.parse.urlencode({'title': version}).encode()
-        assert machine.ask('/create', title, headers={'Content-Type': 'application/x-www-form-urlencoded'}).status == 204
+        assert machine.ask('/create', title, HOST, headers={'Content-Type': 'application/x-www-form-urlencoded'}).status == 204
         posts.append(version)
-        assert machine.ask().json() == {'version': version, 'posts': posts, 'secret': 16}
-        assert 'sans-serif' in machine.get('/static/style.css')
+        assert machine.ask(host=HOST).json() == {'version': version, 'posts': posts, 'secret': 16}
+        assert 'sans-serif' in machine.ask('/static/style.css', host=HOST).body
     commit = subprocess.run(['git', 'rev-parse', '--short=12', 'HEAD'], cwd=app, capture_output=True, text=True, check=True)
     run = play('releases.yml', flask_app_name='flaskr')
     assert commit.stdout.strip() in run.output

@@ -102,5 +102,5 @@ def test_the_socket_is_used_again_after_tcp(machine, root):
 def test_a_port_that_nginx_uses_fails_the_run(machine):
     run = machine.start_deploy(machine.app('port-of-nginx'), flask_app_bind='127.0.0.1:5000')
     assert run.wait() != 0
-    assert 'nginx has 5000 (flask_app_bind)' in run.output
+    assert 'port 5000 (flask_app_bind) is in use by nginx' in run.output
     assert machine.release() != 'port-of-nginx'
