@@ -20,7 +20,7 @@ CHECKOUT = Path(os.environ['MOLECULE_PROJECT_DIRECTORY'])
 MACHINE = yaml.safe_load((Path(os.environ['MOLECULE_EPHEMERAL_DIRECTORY']) / 'instance_config.yml').read_text())[0]
 APP = CHECKOUT / 'molecule/release/app'
 
-pytest_plugins = ['pytest_load']
+pytest_plugins = ['machine', 'pytest_load']
 
 
 class Answer:
