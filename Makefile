@@ -113,7 +113,7 @@ lock: .cache/uv/made ## make the locks again; ARGS=--upgrade to newer versions
 	$(lock) --python-version 3.6 tests/app/requirements.in -o tests/app/requirements.txt
 	$(lock) --python-version 3.6 molecule/release/app/requirements.in -o molecule/release/app/requirements.txt
 
-lock = .cache/uv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(ARGS)
+lock = .cache/uv/bin/uv pip compile --quiet --universal --no-strip-extras --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(ARGS)
 new = $(if $(PYTHON),$(PYTHON) -m venv --clear,$(error \
 	Python 3.10, 3.11 or 3.12 with its venv module is needed here; on Debian and Ubuntu: apt install python3-venv))
 
