@@ -234,7 +234,7 @@ def test_wrong_values_stop_the_run_before_a_host_is_touched(run, variable, value
 def test_a_root_below_the_accounts_home_stops_the_run_before_a_host_is_touched(run, root, home):
     results = run(f'root {root} home {home}')
     assert HOST_TASK not in results
-    assert f'flask_app_root: `{root}` is below {home}' in complaint(results)
+    assert f"flask_app_root must not be below flask_app_user_home, '{home}'" in complaint(results)
 
 
 @pytest.mark.parametrize('lacks, variable', [('requirements.txt', 'flask_app_src'), ('gunicorn', 'flask_app_src'),

@@ -1,0 +1,30 @@
+"""Names and values of environment variables are checked, and no value is shown."""
+
+import pytest
+from ansible.parsing.yaml.objects import AnsibleVaultEncryptedUnicode
+from load_plugin import load
+
+environment = load('plugins/filter/environment.py')
+QUOTE = "values must be texts or numbers, got another type for 'A'. Quote the value."
+NAMES = 'names must be letters, digits and `_`, the first no digit, got'
+
+
+def test_texts_numbers_and_vaulted_texts_are_right():
+    assert environment.errors({'A': 'x', '_b': 1, 'C2': 1.5, 'D': ''}, {'KEY': AnsibleVaultEncryptedUnicode('$ANSIBLE_VAULT;1.1')}) == []
+
+
+@pytest.mark.parametrize('variable', ['flask_app_environment', 'flask_app_secrets'])
+@pytest.mark.parametrize('values, error', [
+    *(({'A': value}, QUOTE) for value in [True, None, [1], {'hidden': 'x'}]),
+    ({'1A': 'hidden', 'B': 'x', 'A-B': 'x'}, f"{NAMES} '1A, A-B'."),
+    *(({name: 'hidden'}, f"{NAMES} '{name}'.") for name in ['', 'ä', 'A B', 'A\n', 1]),
+])  # fmt: skip
+def test_wrong_names_and_values_are_reported(variable, values, error):
+    arguments = {'flask_app_environment': {}, 'flask_app_secrets': {}} | {variable: values}
+    assert environment.errors(*arguments.values()) == [f'{variable}: {error}']
+    assert 'hidden' not in error
+
+
+def test_a_name_in_both_is_reported_once():
+    found = environment.errors({'A': 'x', 'B': 'x'}, {'A': 'hidden', 'C': 'hidden'})
+    assert found == ["flask_app_secrets: 'A' is in flask_app_environment too. Remove it there."]
