@@ -106,7 +106,8 @@ def open_random_source():
     No two processes may use the same bytes: a forked one starts afresh. Python 3.6 cannot see to that, and reads nothing ahead.
     """
     global random_source
-    random_source = open("/dev/urandom", "rb", buffering=4096 if hasattr(os, "register_at_fork") else 0)  # noqa: SIM115  open as long as the process
+    ahead = 4096 if hasattr(os, "register_at_fork") else 0
+    random_source = open("/dev/urandom", "rb", buffering=ahead)  # noqa: SIM115  open as long as the process
 
 
 open_random_source()

@@ -93,7 +93,8 @@ def test_the_ocsp_response_is_stapled(root):
 
 
 def test_the_local_port_is_plain_http(host):
-    assert '"release"' in host.check_output('python3 -c %s', 'import urllib.request as r; print(r.urlopen("http://127.0.0.1:5000/").read())')
+    ask = 'import urllib.request as r; print(r.urlopen("http://127.0.0.1:5000/").read())'
+    assert '"release"' in host.check_output('python3 -c %s', ask)
 
 
 def test_only_root_reads_the_keys(root):

@@ -14,7 +14,8 @@ for deb in *.deb; do
   plain=$(echo "$deb" | tr -d %)
   [ "$deb" = "$plain" ] || mv "$deb" "$plain"
   dpkg-deb --field "$plain"
-  printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' "$plain" "$(stat --format=%s "$plain")" "$(sha256sum "$plain" | cut --delimiter=' ' --fields=1)"
+  sum=$(sha256sum "$plain" | cut --delimiter=' ' --fields=1)
+  printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' "$plain" "$(stat --format=%s "$plain")" "$sum"
 done >Packages
 tar --create --file=../archive.tar --owner=0 --group=0 --mode=u=rwX,go=rX .
 chmod 0755 "$0"
