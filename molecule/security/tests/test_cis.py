@@ -1,4 +1,4 @@
-"""The items of the CIS benchmark for nginx that no other test covers; docs/edge.md lists them all."""
+"""The items of the CIS benchmark for nginx that no other test covers; docs/nginx.md lists them all."""
 
 import pytest
 
