@@ -29,30 +29,34 @@ CHINESE = {
     'with mitogen': '使用 mitogen',
     'new code': '只部署新代码',
 }
-PAGE = """# Measured
+PAGE = """# Benchmark
 
-`make bench` wrote this page, its plots and [all figures](results.json) in one run on one machine: the article's stack,
-built by the shell script `tools/bench/article.sh` as the article types it, and this project's host, on machines that were equal.
-Figures are medians, with the least and the most of the rounds in parentheses.
+```console
+$ make bench
+```
 
-## Under load
+It sets up the article's stack with a shell script that follows the article (`tools/bench/article.sh`), and this project's host beside it
+on an equal machine. It loads both in turn, times the playbook, and writes this page, its plots and [all figures](results.json), all
+from one run on one computer. Figures are medians, with minimum and maximum of the rounds in parentheses.
 
-wrk sends requests as fast as the answers come, to both hosts in turn, {rounds} rounds each, and one with 512 connections.
-Three workers serve in both. Failed are requests without an answer, and answers of status 400 and above.
+## Requests
 
-![Requests a second](requests.svg)
+wrk sends requests as fast as they are answered, to both hosts in turn: {rounds} rounds each, one round with 512 connections. Both hosts
+have three workers. Failed requests are those without an answer or with a status of 400 and above.
+
+![Requests per second](requests.svg)
 
 ![Latency](p99.svg)
 
 {load}
 ## The generator
 
-`generate_random_string` alone, both in one process of the host's own Python {python}.
+The function `generate_random_string` alone, both versions in one process of the host's Python {python}.
 
 {generator}
 ## The playbook
 
-Over ssh. What the controller's CPU took is that of `ansible-playbook` and all that it started.
+Runs over ssh. The controller's CPU time is that of `ansible-playbook` and its child processes.
 
 {runs}
 Several hosts, nothing to change:
@@ -60,7 +64,7 @@ Several hosts, nothing to change:
 ![Seconds by number of hosts](hosts.svg)
 
 {hosts}
-## Measured on
+## Environment
 
 {machine}
 {versions}"""
@@ -157,9 +161,9 @@ def plots(figures: dict) -> dict[str, str]:
 
     fleets = [(f'{row["hosts"]} hosts', [median(of(row['flaskrandom'], name)) for name in ('wall', 'cpu')]) for row in figures['hosts']]
     return {
-        'requests.svg': bars('Requests a second (more is better), by request and connections', stacks, compare('rate'), True),
-        'p99.svg': bars('99 % of the answers within … ms (less is better), by request and connections', stacks, compare('p99'), True),
-        'hosts.svg': bars('Playbook with nothing to change, seconds', ['from start to end', "the controller's CPU"], fleets, False),
+        'requests.svg': bars('Requests per second (higher is better), by request and connections', stacks, compare('rate'), True),
+        'p99.svg': bars('99th percentile latency in ms (lower is better), by request and connections', stacks, compare('p99'), True),
+        'hosts.svg': bars('Playbook with nothing to change, seconds', ['duration', 'CPU time of the controller'], fleets, False),
     }
 
 
@@ -244,11 +248,11 @@ def page(figures: dict) -> str:
             load,
         ),
         python=figures['generator']['python'],
-        generator=table(['characters × strings', "the article's, µs", "this host's, µs", 'times as fast'], generator),
+        generator=table(['characters × strings', "the article's, µs", "this host's, µs", 'speedup'], generator),
         runs=table(['run', 'seconds', "controller's CPU seconds", 'ratio'], runs),
         hosts=table(
             ['hosts', *(title for way in ways for title in
-                        (both('seconds', WAYS[way]), "controller's CPU seconds", 'of those for one host'))],
+                        (both('seconds', WAYS[way]), "controller's CPU seconds", 'relative to one host'))],
             hosts,
         ),
         machine=''.join(f'- {name}: {value}\n' for name, value in figures['machine'].items()),
