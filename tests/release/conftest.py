@@ -32,8 +32,8 @@ def pytest_configure(config):
 def quick(monkeypatch):
     """Waits are short, and this account does what others do on a host."""
     for module in (commands, health, supervisor, systemd, traffic):
-        monkeypatch.setattr(module, 'PAUSE', 0.01)
-    monkeypatch.setattr(health, 'MARGIN', 0.1)
+        monkeypatch.setattr(module, 'POLL_INTERVAL', 0.01)
+    monkeypatch.setattr(health, 'TIMEOUT_MARGIN', 0.1)
     monkeypatch.setattr(health, 'NGINX_USER', '')
     if not ROOT:
         monkeypatch.setattr(commands, 'become', lambda user: None)

@@ -64,7 +64,7 @@ def test_help_is_printed(command, shows):
 def test_root_is_required(command, monkeypatch, shows):
     monkeypatch.setattr(os, 'geteuid', lambda: 1000)
     assert command('list') == 2
-    assert 'shop-release needs root: use sudo' in shows()
+    assert 'shop-release must run as root. Use sudo.' in shows()
 
 
 def test_options_belong_to_their_command():
@@ -75,7 +75,7 @@ def test_options_belong_to_their_command():
 
 
 def test_activate_list_and_rollback(command, host, shows):
-    assert command('list') == 0 and 'no release has been deployed here yet' in shows()
+    assert command('list') == 0 and 'no release has been deployed on this host' in shows()
     for release in 'ab':
         host.make_release(release)
         # the stand-in's program must be this process's child
@@ -83,28 +83,28 @@ def test_activate_list_and_rollback(command, host, shows):
     shows()
     assert command('activate', 'b') == 0 and 'b serves already' in shows()
     assert command('activate', '--check', 'b') == 0 and shows().strip() == 'b serves already'
-    assert command('activate', '--check', 'a') == 0 and 'current leads to b' in shows()
+    assert command('activate', '--check', 'a') == 0 and 'current points to b' in shows()
     assert command('list') == 0
     lines = shows().splitlines()
     assert lines[0].split() == ['RELEASE', 'SINCE', 'REVISION', 'STATE']
     assert lines[1].startswith('* b ') and lines[1].endswith('v-b                 serving')
-    assert lines[2].startswith('  a ') and lines[2].endswith('rollback reaches it')
+    assert lines[2].startswith('  a ') and lines[2].endswith('available for rollback')
     assert command('rollback') == 0 and 'a serves again' in shows()
 
 
 def test_list_shows_every_state(command, host, config, shows):
     history = History(config.root / 'history.json')
     for release in ['a', 'b', 'c']:
-        history.remember_served([*history.served, release])
-    history.remember_served(['a', 'b'])
-    history.remember('f', failed='status 500 好', at='2026-01-01 10:00:00')
-    history.remember('n', manifest=5)
+        history.record_served([*history.served, release])
+    history.record_served(['a', 'b'])
+    history.record('f', failed='status 500 好', at='2026-01-01 10:00:00')
+    history.record('n', manifest=5)
     config.current.symlink_to(config.releases / 'b')
     assert command('list') == 0
     states = {line[2:14].strip(): line[56:].strip() for line in shows().splitlines()[1:] if line.strip()}
     assert states == {
         'b': 'serving',
-        'a': 'rollback reaches it',
+        'a': 'available for rollback',
         'c': 'rolled back',
         'f': 'failed: status 500 好',
         'n': 'not deployed',
@@ -113,7 +113,7 @@ def test_list_shows_every_state(command, host, config, shows):
 
 def test_failures_exit_with_1(command, shows):
     assert command('activate', 'nothing') == 1
-    assert 'There is no whole release nothing' in shows()
+    assert 'There is no complete release nothing' in shows()
     assert command('rollback') == 1
     assert 'There is nothing to roll back' in shows()
 
@@ -121,7 +121,7 @@ def test_failures_exit_with_1(command, shows):
 def test_check_on_a_broken_host(command, host, shows):
     host.supervisor.faults['reloadConfig'] = [92]
     assert command('activate', '--check', 'a') == 0
-    assert 'supervisor refuses reloadConfig' in shows()
+    assert 'supervisor refused reloadConfig' in shows()
 
 
 def test_missing_settings_fail(command, folder, shows):
@@ -161,7 +161,7 @@ def test_run_of_a_missing_command_fails(command, serving, shows):
 
 def test_run_without_a_release_fails(command, shows):
     assert command('run', 'true') == 1
-    assert 'There is no whole release' in shows()
+    assert 'There is no complete release' in shows()
 
 
 def test_run_without_stdin(command, serving, monkeypatch):
@@ -203,9 +203,9 @@ def test_serve_starts_gunicorn(command, serving, config, monkeypatch):
 # -- a process of its own
 
 
-def test_detached_returns_the_exit_status():
-    assert cli.detached(lambda: None) == 0
-    assert cli.detached(lambda: 5) == 5
+def test_run_detached_returns_the_exit_status():
+    assert cli.run_detached(lambda: None) == 0
+    assert cli.run_detached(lambda: 5) == 5
 
 
 @pytest.mark.parametrize(
@@ -217,17 +217,17 @@ def test_detached_returns_the_exit_status():
         (subprocess.TimeoutExpired('x', 5), "TimeoutExpired: Command 'x' timed out after 5 seconds"),
     ],
 )
-def test_detached_reports_errors(error, said, shows):
+def test_run_detached_reports_errors(error, said, shows):
     def fails():
         raise error
 
-    assert cli.detached(fails) == 1
+    assert cli.run_detached(fails) == 1
     assert shows().strip() == said
 
 
-def test_detached_reports_a_kill(shows):
-    assert cli.detached(lambda: os.kill(os.getpid(), signal.SIGKILL)) == 1
-    assert 'The hand-over was killed by signal 9. Deploy again: the next one ends what it began.' in shows()
+def test_run_detached_reports_a_kill(shows):
+    assert cli.run_detached(lambda: os.kill(os.getpid(), signal.SIGKILL)) == 1
+    assert 'The deployment was killed by signal 9. Deploy again, which completes it.' in shows()
 
 
 CALLER = """
@@ -237,15 +237,15 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {package!r})
 from release import cli
-from release.system import say
+from release.system import print_line
 
 def work():
     open({folder!r} + '/begun', 'w').close()
     time.sleep(0.3)
-    say('nobody listens')
+    print_line('nobody listens')
     open({folder!r} + '/done', 'w').close()
 
-sys.exit(cli.detached(work))
+sys.exit(cli.run_detached(work))
 """
 
 
@@ -265,7 +265,7 @@ def test_work_continues_when_its_caller_is_killed(folder, number):
     said = process.stdout.readline() if number == signal.SIGINT else b''
     process.stdout.close()
     assert process.wait() == (1 if number == signal.SIGINT else -number)
-    assert number != signal.SIGINT or said == b'the hand-over goes on without you\n'
+    assert number != signal.SIGINT or said == b'the deployment continues in the background\n'
     assert wait_for((folder / 'done').exists)
 
 
@@ -277,8 +277,8 @@ def test_an_interrupted_caller_reports_it(monkeypatch, shows):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, 'waitpid', interrupted)
-    assert cli.detached(lambda: None) == 1
-    assert shows().strip() == 'the hand-over goes on without you'
+    assert cli.run_detached(lambda: None) == 1
+    assert shows().strip() == 'the deployment continues in the background'
 
 
 # -- one at a time
@@ -301,7 +301,7 @@ def test_the_lock_waits_for_its_holder(folder, shows):
         with cli.exclusive_lock(path):
             order.append('this')
         thread.join()
-    assert order == ['other', 'this'] and shows().strip() == 'another hand-over is at work: waiting for its end'
+    assert order == ['other', 'this'] and shows().strip() == 'waiting for another deployment of this app'
 
 
 def test_the_lock_is_released_when_its_holder_is_killed(folder):
@@ -311,7 +311,7 @@ def test_the_lock_is_released_when_its_holder_is_killed(folder):
         with cli.exclusive_lock(path):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    assert cli.detached(work) == 1
+    assert cli.run_detached(work) == 1
     with cli.exclusive_lock(path):
         pass
 
@@ -322,4 +322,4 @@ def test_the_package_needs_only_the_standard_library(tmp_path):
     command = [sys.executable, '-IS', '-c', code.format(str(Path(cli.__file__).parents[1])), 'list']
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=str(tmp_path))
     assert done.returncode == (1 if ROOT else 2)
-    assert (b'/etc/flask-host/deploy.d/shop.json cannot be read' if ROOT else b'needs root') in done.stderr
+    assert (b'Cannot read /etc/flask-host/deploy.d/shop.json' if ROOT else b'must run as root') in done.stderr

@@ -41,15 +41,15 @@ def test_a_command_succeeds(run, config):
 
 def test_a_failed_command_is_reported(run):
     text = run('echo no table >&2; exit 3')
-    assert text == "the command 'echo no table >&2; exit 3' ended with 3\n\nIt printed:\nno table"
+    assert text == "the command 'echo no table >&2; exit 3' exited with status 3\n\nIts output:\nno table"
 
 
 def test_a_failed_line_ends_the_command(run):
-    assert 'ended with 1' in run('false; echo on')
+    assert 'exited with status 1' in run('false; echo on')
 
 
 def test_a_killed_command_is_reported(run):
-    assert 'ended with -9' in run('kill -9 $$')
+    assert 'exited with status -9' in run('kill -9 $$')
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_killed_command_is_reported(run):
     ],
 )
 def test_output_is_shown_as_plain_text(run, code, shown):
-    assert run(code + '; exit 1').partition('It printed:\n')[2] == shown
+    assert run(code + '; exit 1').partition('Its output:\n')[2] == shown
 
 
 def test_a_megabyte_of_output_is_read(run):
@@ -77,7 +77,7 @@ def test_stdin_is_empty(run):
 def test_a_slow_command_is_killed(run):
     started = time.monotonic()
     text = run('trap "" TERM INT HUP; echo begun; sleep 60; echo on', timeout=0.3)
-    assert "has not ended in 0.3 s\n\nIt printed:\nbegun" in text
+    assert "has not ended in 0.3 s\n\nIts output:\nbegun" in text
     assert time.monotonic() - started < 3
 
 
@@ -86,7 +86,7 @@ def test_a_command_with_endless_output_is_killed(run):
 
 
 def test_a_command_that_closes_its_output_is_waited_for(run):
-    assert 'ended with 4' in run('exec >&- 2>&-; sleep 0.1; exit 4')
+    assert 'exited with status 4' in run('exec >&- 2>&-; sleep 0.1; exit 4')
 
 
 DAEMON = """

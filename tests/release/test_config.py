@@ -10,11 +10,11 @@ from release.errors import Failure
 def test_a_complete_file_is_read(values, folder):
     (folder / 'shop.json').write_text(json.dumps(values))
     config = load('shop', folder)
-    assert config.name == 'shop' and config.current == config.root / 'current' and config.behind_socket
+    assert config.name == 'shop' and config.current == config.root / 'current' and config.uses_socket
 
 
 def test_a_port_is_not_a_socket(values):
-    assert not Config('shop', dict(values, bind='0.0.0.0:5000')).behind_socket
+    assert not Config('shop', dict(values, bind='0.0.0.0:5000')).uses_socket
 
 
 @pytest.mark.parametrize('text', [b'', b'{', b'{}', b'[]', b'null', b'"\xff"', b'{"root": 1}', b'{"root": null}', None])
@@ -23,5 +23,5 @@ def test_a_damaged_file_fails_with_what_to_do(folder, text):
         (folder / 'shop.json').write_bytes(text)
     with pytest.raises(Failure) as caught:
         load('shop', folder)
-    assert str(caught.value).startswith(str(folder / 'shop.json') + ' cannot be read (')
+    assert str(caught.value).startswith('Cannot read {}: '.format(folder / 'shop.json'))
     assert str(caught.value).endswith('Deploy the app again.')

@@ -1,4 +1,4 @@
-"""The hand-over: what serves after every way in which it can go well or wrong."""
+"""Deployments: what serves after success, failure and interruption."""
 
 import json
 import os
@@ -55,7 +55,7 @@ def test_the_first_release_is_activated(host, capsys):
 
 def test_the_same_again_changes_nothing(first, capsys):
     process = first.supervisor.process.pid
-    assert Deployment(first.config).pending('a') == []
+    assert Deployment(first.config).pending_changes('a') == []
     deploy(first, 'a')
     assert first.supervisor.process.pid == process
     assert 'a serves already' in capsys.readouterr().out
@@ -72,23 +72,22 @@ def test_a_second_release_is_activated(first):
     'how, problem',
     [
         ({'status': 500}, 'status 500 instead of 200'),
-        ({'body': 'ill'}, "an answer without 'well'"),
-        ({'exit': 1, 'says': 'ImportError: not today'}, 'its gunicorn ended'),
-        ({'dies': 0.2}, '1 of 2 workers have started the app'),
+        ({'body': 'ill'}, "the answer does not contain 'well'"),
+        ({'exit': 1, 'says': 'ImportError: not today'}, 'gunicorn exited'),
+        ({'dies': 0.2}, '1 of 2 workers have imported the app'),
     ],
 )
 def test_a_bad_candidate_gets_no_request(first, how, problem):
     first.config.settle = 1
     first.make_release('b', beside=how, health=SHORT)
     text = failure(first, 'b')
-    assert 'The release b failed and got no request: ' in text and 'The release a serves on' in text
+    assert 'The release b failed before it got traffic: ' in text and 'The release a still serves' in text
     assert problem in text and how.get('says', '') in text
     assert first.current == 'a' and first.get() == 'well, from a' and at_rest(first)
     assert first.releases == ['a']
 
 
-
-# -- the release is at fault
+# -- the release is the cause
 
 
 def test_a_failed_release_keeps_its_environment_for_the_next(first):
@@ -96,20 +95,20 @@ def test_a_failed_release_keeps_its_environment_for_the_next(first):
     failure(first, 'b')
     assert first.releases == ['a'] and (first.config.root / 'venvs/e2').exists()
     history = Deployment(first.config).history
-    assert history.facts('b')['failed'] == 'its gunicorn ended' and history.served == ['a']
+    assert history.facts('b')['failed'] == 'gunicorn exited' and history.served == ['a']
 
 
 def test_a_failed_first_release_is_removed(host):
     host.make_release('a', beside={'status': 500}, health=SHORT)
     text = failure(host, 'a')
-    assert 'Nothing serves yet. Mend the app' in text
+    assert 'No release serves yet. Correct the app' in text
     assert host.current == '' and host.releases == [] and host.services.running() == []
 
 
 def test_a_failed_release_command_ends_the_deploy(first):
     first.make_release('b', commands=['echo no table; exit 3'])
     text = failure(first, 'b')
-    assert 'no table' in text and 'The release a serves on.' in text and first.releases == ['a']
+    assert 'no table' in text and 'The release a still serves.' in text and first.releases == ['a']
     assert not [call for call in first.services.calls() if call.startswith('start shop-next@b')]
 
 
@@ -124,8 +123,8 @@ def test_a_repaired_release_is_activated(first):
 def test_a_release_that_is_only_healthy_as_the_candidate(first):
     first.make_release('b', program={'exit': 1, 'says': '\x1b[31mno rights: caf\xe9\n'})
     text = failure(first, 'b')
-    assert 'The release b was healthy on its own, but could not take over as the program shop: supervisor gave up' in text
-    assert 'The log of shop:\nno rights: caf\ufffd' in text and 'The release a serves again. Mend the app' in text
+    assert 'The release b was healthy as the candidate, but could not run as the program shop: supervisor gave up' in text
+    assert 'The log of shop:\nno rights: caf\ufffd' in text and 'The release a serves again. Correct the app' in text
     assert first.current == 'a' and first.get() == 'well, from a' and at_rest(first) and first.releases == ['a']
 
 
@@ -139,7 +138,7 @@ def test_a_release_that_is_unhealthy_under_supervisor(first):
 def test_a_first_release_that_cannot_take_over(host):
     host.make_release('a', program={'exit': 1})
     text = failure(host, 'a')
-    assert 'a serves on beside the program, as shop-next@a.service, but would not after a reboot.' in text
+    assert 'a still serves, as shop-next@a.service, but will not after a reboot.' in text
     assert host.get() == 'well, from a' and host.live == 'app/next.sock' and host.releases == ['a']
 
 
@@ -148,7 +147,7 @@ def test_a_repaired_release_replaces_one_that_could_not_take_over(host):
     failure(host, 'a')
     host.make_release('b')
     text = failure(host, 'b')
-    assert 'a serves beside the program' in text and '`systemctl stop shop-next@a.service`' in text
+    assert 'a serves as shop-next@a.service only' in text and '`systemctl stop shop-next@a.service`' in text
     # as the message says
     Deployment(host.config).candidates.stop('a')
     deploy(host, 'b')
@@ -160,8 +159,8 @@ def test_the_release_before_fails_too(first):
     (first.config.releases / 'a/.release.json').write_text(json.dumps(dict(how, program={'exit': 1})))
     first.make_release('b', program={'exit': 1})
     text = failure(first, 'b')
-    assert 'Nor could the release before, a: supervisor gave up' in text
-    assert 'b serves on beside the program, as shop-next@b.service' in text
+    assert 'Neither could the previous release, a: supervisor gave up' in text
+    assert 'b still serves, as shop-next@b.service' in text
     assert first.get() == 'well, from b' and first.get('standby.sock') == 'well, from b'
     assert first.releases == ['a', 'b']
 
@@ -171,10 +170,10 @@ def test_the_same_release_cannot_start_again(first):
     (first.config.releases / 'a/.release.json').write_text(json.dumps(dict(how, program={'exit': 1})))
     first.supervisor.stopProcess('shop', False)
     text = failure(first, 'a')
-    assert 'a serves on beside the program' in text and first.get() == 'well, from a' and first.releases == ['a']
+    assert 'a still serves, as shop-next@a.service' in text and first.get() == 'well, from a' and first.releases == ['a']
 
 
-# -- something else is at fault
+# -- something else is the cause
 
 
 def outage(host, *releases):
@@ -204,7 +203,7 @@ def test_errors_of_systemd_end_the_deploy(first):
     first.services.set('fails-start', 'Unit is masked.')
     first.make_release('b')
     text = failure(first, 'b')
-    assert 'Unit is masked.' in text and 'The release itself is not at fault' in text
+    assert 'Unit is masked.' in text and 'The release is not the cause' in text
     assert first.releases == ['a', 'b'] and not Deployment(first.config).history.has_failed('b') and at_rest(first)
     first.services.clear('fails-start')
     deploy(first, 'b')
@@ -215,26 +214,26 @@ def test_errors_of_supervisor_end_the_deploy(first):
     first.supervisor.faults['startProcess'] = [50]
     first.make_release('b')
     text = failure(first, 'b')
-    assert 'supervisor refuses startProcess' in text and 'The release a serves again. The release itself is not at fault' in text
+    assert 'supervisor refused startProcess' in text and 'The release a serves again. The release is not the cause' in text
     assert first.releases == ['a', 'b'] and first.get() == 'well, from a' and at_rest(first)
 
 
 def test_an_unwritable_history_ends_the_deploy(first, monkeypatch):
     first.make_release('b', beside={'exit': 1})
-    real = History.remember
+    real = History.record
 
-    def remember(history, release, **facts):
+    def record(history, release, **facts):
         if 'failed' in facts:
             raise OSError(28, 'No space left on device')
         real(history, release, **facts)
 
-    monkeypatch.setattr(History, 'remember', remember)
+    monkeypatch.setattr(History, 'record', record)
     text = failure(first, 'b')
-    assert 'This could not be written down, though: [Errno 28] No space left on device' in text and 'its gunicorn ended' in text
+    assert 'Recording the failure failed too: [Errno 28] No space left on device' in text and 'gunicorn exited' in text
 
 
 def test_a_missing_release_fails(first):
-    assert 'There is no whole release b (' in failure(first, 'b')
+    assert 'There is no complete release b (' in failure(first, 'b')
     assert first.get() == 'well, from a' and 'b' not in Deployment(first.config).history.releases
 
 
@@ -252,7 +251,7 @@ def test_a_candidate_that_ends_before_the_program_restarts(first, monkeypatch):
     program = Deployment(first.config).program.pid()
     text = failure(first, 'b')
     assert Deployment(first.config).program.pid() == program, 'nothing served meanwhile'
-    assert 'could not take over as the program shop: its gunicorn ended' in text and 'The release a serves again' in text
+    assert 'could not run as the program shop: gunicorn exited' in text and 'The release a serves again' in text
     assert first.get() == 'well, from a' and at_rest(first)
 
 
@@ -260,7 +259,7 @@ def test_a_candidate_that_ends_before_the_program_restarts(first, monkeypatch):
 
 
 def interrupt(host, monkeypatch, where, release='b'):
-    """A hand-over that is killed before it does something."""
+    """Deploys a release and kills the deployment where it calls something."""
 
     class Killed(BaseException):
         pass
@@ -282,7 +281,7 @@ def interrupt(host, monkeypatch, where, release='b'):
         (Traffic, 'switch'),
         (Program, 'restart'),
         (Program, 'starting_pid'),
-        (History, 'remember_served'),
+        (History, 'record_served'),
     ],
 )
 def test_an_interrupted_activation_is_completed_by_the_next(first, monkeypatch, where):
@@ -300,24 +299,24 @@ def test_an_interruption_just_before_the_end_is_completed_by_the_next(first, mon
     interrupt(first, monkeypatch, (Program, 'starting_pid'))
     assert first.current == 'b' and first.live == 'app/next.sock'
     deployment = Deployment(first.config)
-    assert [text for text in deployment.pending('b') if text == 'shop-next@b.service runs']
+    assert [text for text in deployment.pending_changes('b') if text == 'shop-next@b.service runs']
     deploy(first, 'b')
     assert first.current == 'b' and first.get() == 'well, from b' and at_rest(first)
 
 
 def test_an_interrupted_release_cannot_take_over(first, monkeypatch, capsys):
     first.make_release('b', program={'exit': 1})
-    interrupt(first, monkeypatch, (Deployment, 'go_back'))
+    interrupt(first, monkeypatch, (Deployment, 'restore'))
     assert first.current == 'b' and first.live == 'app/next.sock'
     first.make_release('c')
     deploy(first, 'c')
     assert first.current == 'c' and first.get() == 'well, from c' and at_rest(first)
-    assert 'the release a serves again' in capsys.readouterr().out.lower()
+    assert 'a serves again' in capsys.readouterr().out.lower()
 
 
 def test_neither_the_interrupted_release_nor_the_one_before_can_take_over(first, monkeypatch):
     first.make_release('b', program={'exit': 1})
-    interrupt(first, monkeypatch, (Deployment, 'go_back'))
+    interrupt(first, monkeypatch, (Deployment, 'restore'))
     how = json.loads((first.config.releases / 'a/.release.json').read_text())
     (first.config.releases / 'a/.release.json').write_text(json.dumps(dict(how, program={'exit': 1})))
     first.make_release('c')
@@ -327,7 +326,7 @@ def test_neither_the_interrupted_release_nor_the_one_before_can_take_over(first,
 
 def test_a_rollback_after_an_interruption_works(first, monkeypatch):
     first.make_release('b')
-    interrupt(first, monkeypatch, (History, 'remember_served'))
+    interrupt(first, monkeypatch, (History, 'record_served'))
     assert first.current == 'b' and Deployment(first.config).history.served == ['a']
     Deployment(first.config).rollback()
     assert first.current == 'a' and first.get() == 'well, from a' and at_rest(first)
@@ -348,7 +347,7 @@ def test_a_candidate_that_never_stops(first):
     with pytest.raises(Failure) as caught:
         deployment.activate('b')
     assert 'shop-next@z.service has not ended in 0.1 s' in str(caught.value) and first.get() == 'well, from a'
-    assert 'shop-next@z.service runs' in deployment.pending('b')
+    assert 'shop-next@z.service runs' in deployment.pending_changes('b')
 
 
 # -- rollback
@@ -368,41 +367,41 @@ def test_rollback_activates_the_release_before(first, capsys):
 def test_rollback_without_a_release_fails(host):
     with pytest.raises(Failure) as caught:
         Deployment(host.config).rollback()
-    assert str(caught.value) == 'There is nothing to roll back: no release has been deployed here.'
+    assert str(caught.value) == 'There is nothing to roll back: no release has been deployed on this host.'
 
 
-# -- what is so already
+# -- pending changes
 
 
 def test_pending_changes_are_reported(first):
     deployment = Deployment(first.config)
-    assert deployment.pending('b') == [
-        '{} leads to a'.format(first.config.current),
-        'the program shop is running, without b',
+    assert deployment.pending_changes('b') == [
+        '{} points to a'.format(first.config.current),
+        'the program shop does not run b (state: running)',
     ]
     first.supervisor.changed = ['shop']
     first.services.add('z', failed='')
     (first.config.run / 'live.sock').unlink()
-    assert deployment.pending('a') == [
-        '{}/live.sock leads to nothing'.format(first.config.run),
-        'the file of the program shop is not in force',
+    assert deployment.pending_changes('a') == [
+        '{}/live.sock points to nothing'.format(first.config.run),
+        'the configuration of the program shop is not loaded',
         'shop-next@z.service runs',
     ]
 
 
 def test_pending_changes_without_a_release(host):
     host.supervisor.known = False
-    found = Deployment(host.config).pending('a')
-    assert found[0].endswith('current leads to nothing') and 'the program shop is unknown, without a' in found
+    found = Deployment(host.config).pending_changes('a')
+    assert found[0].endswith('current points to nothing') and 'the program shop does not run a (state: unknown)' in found
 
 
 def test_a_program_that_runs_a_replaced_release_is_restarted(first):
     release = first.config.releases / 'a'
     release.rename(first.config.releases / '.a.changed')
     first.make_release('a')
-    assert Deployment(first.config).running() == ''
+    assert Deployment(first.config).running_release() == ''
     deploy(first, 'a')
-    assert Deployment(first.config).running() == 'a' and at_rest(first)
+    assert Deployment(first.config).running_release() == 'a' and at_rest(first)
 
 
 def test_a_program_with_a_replaced_environment_is_restarted(first):
@@ -410,16 +409,16 @@ def test_a_program_with_a_replaced_environment_is_restarted(first):
     (first.config.root / 'venvs/e1.2').mkdir()
     link.unlink()
     link.symlink_to(first.config.root / 'venvs/e1.2')
-    assert Deployment(first.config).running() == ''
+    assert Deployment(first.config).running_release() == ''
 
 
 def test_a_program_in_another_folder_is_restarted(first, monkeypatch):
     deployment = Deployment(first.config)
     for folder in ['', '/', '/srv', str(first.config.root), str(first.config.releases) + '/a/src (deleted)x/../..']:
         monkeypatch.setattr(deployment, 'working_folder', lambda pid, folder=folder: folder)
-        assert deployment.running() == ''
+        assert deployment.running_release() == ''
     monkeypatch.setattr(deployment, 'working_folder', lambda pid: str(first.config.releases) + '/a/src')
-    assert deployment.running() == 'a'
+    assert deployment.running_release() == 'a'
 
 
 def test_the_working_folder_is_read_as_the_app(first, monkeypatch):
@@ -443,7 +442,7 @@ def test_redirects_are_reported(host, capsys):
     how = {'status': 302, 'header': 'Location: https://shop.example/\r\n'}
     host.make_release('a', beside=how, program=how)
     deploy(host, 'a')
-    assert 'warning: shop.example answers with a redirect to https://shop.example' in capsys.readouterr().out
+    assert 'warning: shop.example redirects to https://shop.example' in capsys.readouterr().out
     assert host.current == 'a'
 
 
@@ -455,7 +454,7 @@ def test_an_app_on_a_port_is_activated(host, values):
     host.supervisor.command[-1] = values['bind']
     host.make_release('a')
     deploy(host, 'a')
-    assert Deployment(host.config).pending('a') == [] and host.current == 'a'
+    assert Deployment(host.config).pending_changes('a') == [] and host.current == 'a'
     assert not (host.config.run / 'live.sock').is_symlink()
 
 

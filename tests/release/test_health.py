@@ -50,14 +50,14 @@ def bind(folder):
 
 def test_a_good_answer_is_healthy(serve, config, bind):
     serve(WELL)
-    assert health.ask(config, HEALTH, bind, 5) == FINE
-    assert health.ask_as_nginx(config, HEALTH, bind, 5) == FINE
+    assert health.check_health(config, HEALTH, bind, 5) == FINE
+    assert health.check_health_as_nginx(config, HEALTH, bind, 5) == FINE
 
 
 def test_the_request_is_like_nginxs(serve, config, bind):
     requests = serve(WELL)
     config.host, config.scheme = 'shop.example', 'https'
-    health.ask(config, dict(HEALTH, path='/well?x=1'), bind, 5)
+    health.check_health(config, dict(HEALTH, path='/well?x=1'), bind, 5)
     lines = requests[0].decode().split('\r\n')
     assert lines[0] == 'GET /well?x=1 HTTP/1.1'
     for line in ['Host: shop.example', 'X-Forwarded-Host: shop.example', 'X-Forwarded-Proto: https', 'X-Real-IP: 127.0.0.1']:
@@ -78,7 +78,7 @@ def test_an_app_on_a_port_is_healthy(config):
 
         thread = threading.Thread(target=answer)
         thread.start()
-        assert health.ask(config, HEALTH, '0.0.0.0:{}'.format(listener.getsockname()[1]), 5) == FINE
+        assert health.check_health(config, HEALTH, '0.0.0.0:{}'.format(listener.getsockname()[1]), 5) == FINE
         thread.join()
 
 
@@ -86,7 +86,7 @@ def test_an_app_on_a_port_is_healthy(config):
     'answer, problem',
     [
         (b'HTTP/1.1 500 No\r\nContent-Length: 4\r\n\r\nwell', 'status 500 instead of 200'),
-        (b'HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nill', "an answer without 'well' in it"),
+        (b'HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nill', "the answer does not contain 'well'"),
         (b'HTTP/1.1 204 Nothing\r\n\r\n', 'status 204'),
         (b'', 'no answer ('),
         (b'\x00\xff\x1b[31m' * 20, 'no answer ('),
@@ -100,14 +100,14 @@ def test_an_app_on_a_port_is_healthy(config):
 )
 def test_a_bad_answer_is_unhealthy(serve, config, bind, answer, problem):
     serve(answer)
-    found = health.ask_as_nginx(config, HEALTH, bind, 5)
+    found = health.check_health_as_nginx(config, HEALTH, bind, 5)
     assert found['problem'].startswith(problem) and not found['redirected']
 
 
 @pytest.mark.parametrize('answer', [b'\x01' * 60000, b'"' * 60000, b'HTTP/1.1 \x1b]0;x\x07' + b'\x1b[2J' * 10000, b'a\xe4\xb8', b'\x85\n'])
 def test_answers_are_shown_as_short_plain_text(serve, config, bind, answer):
     serve(answer)
-    problem = health.ask_as_nginx(config, HEALTH, bind, 5)['problem']
+    problem = health.check_health_as_nginx(config, HEALTH, bind, 5)['problem']
     assert problem.startswith('no answer (') and len(problem) < 1000
     assert problem.isprintable()
 
@@ -130,14 +130,14 @@ def test_answers_are_shown_as_short_plain_text(serve, config, bind, answer):
 def test_redirects_to_https_on_the_same_host_are_healthy(serve, config, bind, location, healthy, allowed):
     config.host, config.redirect_ok = 'Shop.example', allowed
     serve('HTTP/1.1 308 There\r\nLocation: {}\r\nContent-Length: 0\r\n\r\n'.format(location).encode())
-    found = health.ask(config, HEALTH, bind, 5)
+    found = health.check_health(config, HEALTH, bind, 5)
     assert found == (REDIRECTED if healthy and allowed else {'problem': 'status 308 instead of 200', 'redirected': False})
 
 
 def test_a_location_header_alone_is_no_redirect(serve, config, bind):
     serve(b'HTTP/1.1 201 Made\r\nLocation: https://shop.example/\r\nContent-Length: 0\r\n\r\n')
-    assert health.ask(config, HEALTH, bind, 5)['problem'] == 'status 201 instead of 200'
-    assert health.ask(config, dict(HEALTH, status=201, text=''), bind, 5) == FINE
+    assert health.check_health(config, HEALTH, bind, 5)['problem'] == 'status 201 instead of 200'
+    assert health.check_health(config, dict(HEALTH, status=201, text=''), bind, 5) == FINE
 
 
 def drip(connection):
@@ -157,8 +157,8 @@ def drip_headers(connection):
 def test_a_slow_answer_is_unhealthy(serve, config, bind, answer):
     serve(answer)
     started = time.monotonic()
-    found = health.ask_as_nginx(config, HEALTH, bind, 0.3)
-    assert found['problem'] in ('no answer (timed out)', 'no whole answer in 0 s') and not found['redirected']
+    found = health.check_health_as_nginx(config, HEALTH, bind, 0.3)
+    assert found['problem'] in ('no answer (timed out)', 'no complete answer within 0 s') and not found['redirected']
     assert time.monotonic() - started < 2
 
 
@@ -170,18 +170,18 @@ def endless(connection):
 
 def test_an_endless_body_is_read_up_to_the_limit(serve, config, bind):
     serve(endless)
-    assert 'without' in health.ask_as_nginx(config, HEALTH, bind, 5)['problem']
+    assert 'does not contain' in health.check_health_as_nginx(config, HEALTH, bind, 5)['problem']
 
 
 def test_the_text_may_be_anywhere_in_a_large_body(serve, config, bind):
     serve(b'HTTP/1.1 200 OK\r\n\r\n' + b'\xff' * 500000 + b'well')
-    assert health.ask_as_nginx(config, HEALTH, bind, 5) == FINE
+    assert health.check_health_as_nginx(config, HEALTH, bind, 5) == FINE
 
 
 @pytest.mark.parametrize('path', ['/a b', '/\n', '/好', '/\x00'])
 def test_an_invalid_path_fails(serve, config, bind, path):
     serve(WELL)
-    assert health.ask(config, dict(HEALTH, path=path), bind, 5)['problem'].startswith('no answer (')
+    assert health.check_health(config, dict(HEALTH, path=path), bind, 5)['problem'].startswith('no answer (')
 
 
 @pytest.mark.parametrize('kind', ['nothing', 'file', 'folder', 'fifo', 'dangling', 'deaf', 'datagram'])
@@ -198,7 +198,7 @@ def test_a_missing_server_is_unhealthy(folder, config, bind, kind):
         path.symlink_to('/nowhere')
     elif kind in ('deaf', 'datagram'):
         closed.bind(str(path))
-    assert health.ask_as_nginx(config, HEALTH, bind, 5)['problem'].startswith('no answer (')
+    assert health.check_health_as_nginx(config, HEALTH, bind, 5)['problem'].startswith('no answer (')
     closed.close()
 
 
@@ -207,17 +207,17 @@ def test_a_link_to_a_forbidden_socket_is_unhealthy(serve, folder, config, bind, 
     serve(WELL, 'root.sock')
     (folder / 'root.sock').chmod(0o600)
     (folder / 'app.sock').symlink_to(folder / 'root.sock')
-    assert health.ask_as_nginx(config, HEALTH, bind, 5) == FINE
+    assert health.check_health_as_nginx(config, HEALTH, bind, 5) == FINE
     monkeypatch.setattr(health, 'NGINX_USER', 'nobody')
-    assert 'Permission denied' in health.ask_as_nginx(config, HEALTH, bind, 5)['problem']
+    assert 'Permission denied' in health.check_health_as_nginx(config, HEALTH, bind, 5)['problem']
     (folder / 'root.sock').chmod(0o666)
-    assert health.ask_as_nginx(config, HEALTH, bind, 5) == FINE
+    assert health.check_health_as_nginx(config, HEALTH, bind, 5) == FINE
 
 
 def test_the_check_works_without_nginxs_account(serve, config, bind, monkeypatch):
     serve(WELL)
     monkeypatch.setattr(health, 'NGINX_USER', 'no-such-account')
-    assert 'no whole answer' in health.ask_as_nginx(config, HEALTH, bind, 5)['problem']
+    assert 'no complete answer' in health.check_health_as_nginx(config, HEALTH, bind, 5)['problem']
 
 
 # -- workers
@@ -309,7 +309,7 @@ def test_missing_workers_are_unhealthy(serve, config, wait, master, ready):
         mark(config, pid)
     with pytest.raises(Unhealthy) as caught:
         wait(timeout=0.1)
-    assert str(caught.value) == '{} of 3 workers have started the app within 0.1 s; the health path is /'.format(ready)
+    assert str(caught.value) == '{} of 3 workers have imported the app within 0.1 s; the health path is /'.format(ready)
 
 
 def test_a_missing_master_is_unhealthy(wait):
@@ -334,7 +334,7 @@ def test_a_worker_that_exits_after_a_good_answer(serve, config, wait, master):
     thread.start()
     with pytest.raises(Unhealthy) as caught:
         wait(settle=5, workers=2)
-    assert str(caught.value) == 'a worker ended after it had answered well'
+    assert str(caught.value) == 'a worker ended after it had been healthy'
     thread.join()
 
 
@@ -345,12 +345,12 @@ def test_an_answer_that_becomes_bad(serve, config, wait, master):
         mark(config, pid)
     with pytest.raises(Unhealthy) as caught:
         wait(settle=5)
-    assert str(caught.value) == 'status 503 instead of 200 after it had answered well'
+    assert str(caught.value) == 'status 503 instead of 200 after it had been healthy'
 
 
 def test_a_master_that_supervisor_gave_up(config, bind):
     def gone():
-        raise Unhealthy('its gunicorn ended')
+        raise Unhealthy('gunicorn exited')
 
     with pytest.raises(Unhealthy):
         health.wait_until_healthy(config, {'workers': 1, 'health': HEALTH}, bind, gone, 0)

@@ -17,9 +17,9 @@ def test_a_history_is_read_as_written(path):
     history = History(path)
     assert (history.served, history.releases, history.initialized) == ([], {}, [])
     history.initialized.append('flask init-db')
-    history.remember('a', prepared=True)
-    history.remember('a', manifest=5)
-    history.remember_served(['a'], revision='好')
+    history.record('a', prepared=True)
+    history.record('a', manifest=5)
+    history.record_served(['a'], revision='好')
     again = History(path)
     assert again.served == ['a'] and again.initialized == ['flask init-db']
     assert again.facts('a') == {'prepared': True, 'manifest': 5, 'revision': '好', 'has_served': True, 'at': again.facts('a')['at']}
@@ -36,11 +36,11 @@ def test_only_root_reads_the_history(path):
 
 def test_a_release_that_served_is_no_longer_failed(path):
     history = History(path)
-    history.remember('a', failed='status 500')
+    history.record('a', failed='status 500')
     assert history.has_failed('a') and not history.has_served('a')
-    history.remember_served(['a'])
+    history.record_served(['a'])
     assert not history.has_failed('a') and history.has_served('a')
-    history.remember_served(['b'])
+    history.record_served(['b'])
     assert History(path).has_served('a')
 
 
@@ -74,20 +74,20 @@ def test_damage_is_reported_and_nothing_is_lost(path, text):
     path.write_bytes(text)
     with pytest.raises(Failure) as caught:
         History(path)
-    assert '{} is damaged'.format(path) in str(caught.value) and 'Mend it, or remove it' in str(caught.value)
+    assert '{} is damaged'.format(path) in str(caught.value) and 'Repair it, or remove it' in str(caught.value)
     assert path.read_bytes() == text
 
 
 def test_an_interruption_leaves_the_history_unchanged(path, monkeypatch):
     history = History(path)
-    history.remember('a', at='today')
+    history.record('a', at='today')
 
     def fails(descriptor):
         raise OSError(28, 'No space left on device')
 
     monkeypatch.setattr(os, 'fsync', fails)
     with pytest.raises(OSError):
-        history.remember('b', at='now')
+        history.record('b', at='now')
     monkeypatch.undo()
     assert list(History(path).releases) == ['a']
     history.save()

@@ -32,8 +32,8 @@ def served(make_release, releases, history):
     def serve(*names):
         for name in names:
             make_release(name, environment='e' + name)
-            history.remember(name, manifest=releases.written(name))
-            history.remember_served([*history.served, name])
+            history.record(name, manifest=releases.completed_at(name))
+            history.record_served([*history.served, name])
 
     return serve
 
@@ -54,7 +54,7 @@ def test_an_incomplete_release_fails(releases, config, text):
         (config.releases / 'a/.release.json').write_bytes(text)
     with pytest.raises(Failure) as caught:
         releases.settings('a')
-    assert str(caught.value).startswith('There is no whole release a (') and '`shop-release list`' in str(caught.value)
+    assert str(caught.value).startswith('There is no complete release a (') and '`shop-release list`' in str(caught.value)
 
 
 def test_the_current_release_is_read(releases, config):
@@ -71,15 +71,15 @@ def test_current_must_be_a_link(releases, config):
 def test_the_environment_of_a_release(releases, make_release, config):
     folder = make_release('a')
     assert releases.environment('a') == 'e1.1' and releases.environment('b') == ''
-    assert releases.needs('a') == {config.root / 'venvs/e1', config.root / 'venvs/e1.1'}
+    assert releases.dependencies('a') == {config.root / 'venvs/e1', config.root / 'venvs/e1.1'}
     (folder / 'bin').unlink()
-    assert releases.environment('a') == '' and releases.needs('a') == set()
+    assert releases.environment('a') == '' and releases.dependencies('a') == set()
 
 
 def test_the_time_of_a_release(releases, make_release):
     make_release('a')
     make_release('b', manifest=False)
-    assert releases.written('a') > 10**18 and releases.written('b') == releases.written('c') == 0
+    assert releases.completed_at('a') > 10**18 and releases.completed_at('b') == releases.completed_at('c') == 0
 
 
 def test_the_last_releases_are_kept(config, releases, history, served):
@@ -110,8 +110,8 @@ def test_secrets_are_removed_with_their_last_release(config, releases, history, 
         secrets = config.root / 'secrets/{}.json'.format(min(number, 2))
         secrets.write_text('{}')
         make_release(name, secrets=str(secrets))
-        history.remember(name, manifest=releases.written(name))
-        history.remember_served([*history.served, name])
+        history.record(name, manifest=releases.completed_at(name))
+        history.record_served([*history.served, name])
     (config.root / 'secrets/new.json').write_text('{}')
     (config.root / 'secrets/old.json').write_text('{}')
     age(config.root / 'secrets/old.json', config.root / 'secrets/2.json')
@@ -129,17 +129,17 @@ def test_a_deploy_in_progress_is_kept(config, releases, history, served, make_re
 
 def test_a_release_that_is_being_recreated_is_kept(config, releases, history, make_release):
     make_release('b')
-    history.remember('b', manifest=releases.written('b') - 1, failed='status 500')
+    history.record('b', manifest=releases.completed_at('b') - 1, failed='status 500')
     releases.prune(history, set())
     assert left(config) == ['b']
-    history.remember('b', manifest=releases.written('b'))
+    history.record('b', manifest=releases.completed_at('b'))
     releases.prune(history, set())
     assert left(config) == []
 
 
 def test_a_release_of_an_old_history_is_removed(config, releases, history, make_release):
     make_release('b')
-    history.remember('b', failed='status 500')
+    history.record('b', failed='status 500')
     releases.prune(history, set())
     assert left(config) == []
 
@@ -168,7 +168,7 @@ def test_old_releases_without_an_environment_are_removed(config, releases, histo
 def test_an_environment_that_never_served_is_kept_while_new(config, releases, history, make_release):
     make_release('a')
     age(config.root / 'venvs/e1', config.root / 'venvs/e1.1')
-    history.remember('a', manifest=releases.written('a'), failed='status 500')
+    history.record('a', manifest=releases.completed_at('a'), failed='status 500')
     releases.keep_environment('a')
     releases.prune(history, set())
     assert left(config) == [] and left(config, 'venvs') == ['e1', 'e1.1']
@@ -186,7 +186,7 @@ def test_a_missing_environment_is_no_error(releases, make_release, config):
 def test_failed_releases_are_remembered_for_a_while(releases, history, make_release):
     for name in 'abcde':
         make_release(name)
-        history.remember(name, manifest=releases.written(name), failed='x', at=name)
+        history.record(name, manifest=releases.completed_at(name), failed='x', at=name)
     releases.prune(history, set())
     assert sorted(history.releases) == ['c', 'd', 'e'] and history.served == []
 
@@ -201,7 +201,7 @@ def test_folders_may_be_links(folder, values, make_release):
         (folder / 'srv' / name).symlink_to(target)
     age(folder / 'srv/venvs/e1', folder / 'srv/venvs/e1.1')
     history = History(config.root / 'history.json')
-    history.remember_served(['a'])
+    history.record_served(['a'])
     Releases(config).prune(history, {'a'})
     assert left(config, 'venvs') == ['e1', 'e1.1']
 

@@ -12,7 +12,7 @@ from standins import Server, Supervisor
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(supervisor, 'PATIENCE', 0.2)
+    monkeypatch.setattr(supervisor, 'RESTART_TIMEOUT', 0.2)
     monkeypatch.setattr(supervisor, 'CALL_TIMEOUT', 0.3)
 
 
@@ -35,7 +35,7 @@ def unreachable(program):
     assert time.monotonic() - started < 3
     assert not isinstance(caught.value, Unhealthy)
     assert str(caught.value).startswith('supervisor does not answer at {} ('.format(program.socket_path))
-    assert str(caught.value).endswith('Look at it with `systemctl status supervisor`.')
+    assert str(caught.value).endswith('Check it with `systemctl status supervisor`.')
 
 
 def test_the_state_of_the_program(daemon, program):
@@ -96,7 +96,7 @@ def test_a_restarting_supervisor_is_waited_for(daemon, program):
 
 
 def test_a_supervisor_that_comes_back(folder, program, monkeypatch):
-    monkeypatch.setattr(supervisor, 'PATIENCE', 5)
+    monkeypatch.setattr(supervisor, 'RESTART_TIMEOUT', 5)
     waits = []
 
     def sleep(seconds):
@@ -110,8 +110,8 @@ def test_a_supervisor_that_comes_back(folder, program, monkeypatch):
 def test_refusals_are_reported(daemon, program):
     daemon.faults['reloadConfig'] = [92]
     with pytest.raises(Failure) as caught:
-        program.pending()
-    assert str(caught.value) == 'supervisor refuses reloadConfig for shop: FAULT of reloadConfig'
+        program.pending_change()
+    assert str(caught.value) == 'supervisor refused reloadConfig for shop: FAULT of reloadConfig'
 
 
 @pytest.mark.parametrize('state', ['EXITED', 'FATAL'])
@@ -135,13 +135,13 @@ def test_a_program_that_is_started_again(daemon, program):
 
 
 def test_pending_changes(daemon, program):
-    assert program.pending() == ''
+    assert program.pending_change() == ''
     daemon.changed = ['other']
-    assert program.pending() == ''
+    assert program.pending_change() == ''
     daemon.changed = ['shop']
-    assert program.pending() == 'changed'
+    assert program.pending_change() == 'changed'
     daemon.added = ['shop']
-    assert program.pending() == 'added'
+    assert program.pending_change() == 'added'
 
 
 def changes(daemon):
@@ -175,7 +175,7 @@ def test_a_refused_restart_is_reported(daemon, program):
     daemon.faults['startProcess'] = [50]
     with pytest.raises(Failure) as caught:
         program.restart()
-    assert 'supervisor refuses startProcess for shop' in str(caught.value)
+    assert 'supervisor refused startProcess for shop' in str(caught.value)
 
 
 def test_stop_waits_until_the_program_has_stopped(daemon, program):

@@ -21,23 +21,23 @@ time.sleep(60)
 
 
 def test_printing_without_a_reader_is_no_error(monkeypatch, capfd):
-    system.say('好 \udcff…')
+    system.print_line('好 \udcff…')
     assert capfd.readouterr().out == '好 ?…\n'
     with open('/dev/full', 'w') as full:
         monkeypatch.setattr(sys, 'stdout', full)
         for size in (1, 100000):
-            system.say('x' * size)
+            system.print_line('x' * size)
         # else the end of the file would fail as well
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, full.fileno())
         os.close(null)
     monkeypatch.setattr(sys, 'stdout', None)
-    system.say('x')
+    system.print_line('x')
 
 
 @pytest.mark.parametrize('locale', ['C', 'C.UTF-8'])
 def test_lines_are_utf_8_in_every_locale(locale):
-    code = "import sys; sys.path.insert(0, {!r}); from release.system import say; say('\\u597d \\u2026')"
+    code = "import sys; sys.path.insert(0, {!r}); from release.system import print_line; print_line('\\u597d \\u2026')"
     # as Python 3.6 is in the POSIX locale
     command = [sys.executable, '-X', 'utf8=0', '-c', code.format(str(Path(system.__file__).parents[1]))]
     environment = {'LC_ALL': locale, 'PYTHONCOERCECLOCALE': '0'}

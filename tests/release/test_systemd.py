@@ -50,7 +50,7 @@ def test_a_stopped_candidate_is_unhealthy(services, candidates, files):
     services.add('b', **files)
     with pytest.raises(Unhealthy) as caught:
         candidates.pid('b')
-    assert str(caught.value) == 'its gunicorn ended'
+    assert str(caught.value) == 'gunicorn exited'
 
 
 def test_an_unknown_candidate_is_unhealthy(candidates):

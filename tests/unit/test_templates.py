@@ -356,19 +356,19 @@ def test_the_sockets_folder():
 
 
 @pytest.mark.parametrize('host', HOSTS)
-def test_the_hand_overs_settings(host, tmp_path):
+def test_the_release_tools_settings(host, tmp_path):
     name = HOSTS[host].get('flask_app_name', 'flaskrandom')
     (tmp_path / f'{name}.json').write_text(render('flask-app/deploy.json.j2', **HOSTS[host]))
     config = load(name, tmp_path)
     assert str(config.root) == f'/srv/{name}' and str(config.current) == f'/srv/{name}/current'
     assert config.user == HOSTS[host].get('flask_app_user', name)
     assert config.keep == HOSTS[host].get('flask_app_keep_releases', 5)
-    assert config.behind_socket == (host != 'article')
+    assert config.uses_socket == (host != 'article')
     assert config.drain > 0 and config.settle > 0 and config.command_timeout > 0
     assert config.redirect_ok is True or config.redirect_ok is False
 
 
-def test_the_app_has_the_same_limits_during_and_after_a_hand_over():
+def test_the_app_has_the_same_limits_as_candidate_and_under_supervisor():
     supervisor = (ROOT / 'roles/supervisor/files/hardening.conf').read_text()
     limits = set(supervisor.partition('[Service]\n')[2].splitlines())
     assert limits and limits <= set(render('flask-app/next.service.j2').splitlines())

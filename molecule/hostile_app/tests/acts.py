@@ -95,7 +95,7 @@ TOOL = {
     ),
     'sockets-are-fifos': Act(before=SOCKETS % 'os.mkfifo', failure='next.sock|not a socket', may='either', harms_itself=True),
     'sockets-are-links-to-nothing': Act(
-        before=SOCKETS % "link('/nonexistent/socket')", failure='next.sock|answer|gunicorn ended', may='either', harms_itself=True
+        before=SOCKETS % "link('/nonexistent/socket')", failure='next.sock|answer|gunicorn exited', may='either', harms_itself=True
     ),
     # root must not connect to a socket that the app chose
     'sockets-lead-to-one-of-root': Act(
@@ -152,10 +152,10 @@ TOOL = {
         code=COLOURS + FAIL_SUPERVISED, failure='not under supervisor', may='fail', tried=True, short=True
     ),
     'log-is-coloured-and-candidate-fails': Act(code=COLOURS + 'raise RuntimeError("not today")\n', failure='not today', may='fail'),
-    'log-is-one-line-of-100-MB': Act(code=LONG_LINE, failure='workers have started|answer', may='either'),
+    'log-is-one-line-of-100-MB': Act(code=LONG_LINE, failure='workers have imported|answer', may='either'),
     'log-is-one-line-of-100-MB-and-supervised-fails': Act(
         code='if SUPERVISED:\n    ' + LONG_LINE.replace('\n', '\n    ') + '\n' + FAIL_SUPERVISED,
-        failure='could not take over|not under supervisor|gave up|workers',
+        failure='could not run as|not under supervisor|gave up|workers',
         may='fail',
     ),
     # -- commands of the release

@@ -1,4 +1,4 @@
-"""Work that must not be done with root's rights."""
+"""Runs code as another account than root."""
 
 import os
 import pwd
@@ -10,7 +10,7 @@ RESULT_LIMIT = 1 << 16  # bytes
 
 
 def become(user):
-    """Gives up root's rights for those of an account."""
+    """Drops root's privileges for those of an account."""
     account = pwd.getpwnam(user)
     os.initgroups(user, account.pw_gid)
     os.setgid(account.pw_gid)
@@ -19,15 +19,15 @@ def become(user):
 
 
 def call_as(user, function, timeout):
-    """Calls a function in a process of another account.
+    """Calls a function in a child process of another account.
 
     Args:
-        user: the account; '' for this process's own.
+        user: the account, or '' for the current one.
         function: returns a short text.
-        timeout: seconds after which the process is killed.
+        timeout: seconds until the process is killed.
 
     Returns:
-        The text; '' where there was none in time.
+        The text, or '' after a timeout or an error.
     """
     reader, writer = os.pipe()
     pid = os.fork()

@@ -11,57 +11,57 @@ import sys
 from . import commands, config
 from .deploy import Deployment
 from .errors import Failure
-from .system import say, write_line
+from .system import print_line, write_line
 
 USAGE = """
-    NAME-release activate ID [--revision TEXT] [--check]   let the release ID serve
-    NAME-release rollback                                  let the release serve that served before
-    NAME-release prune                                     remove what no rollback can reach
-    NAME-release list                                      show the releases
+    NAME-release activate ID [--revision TEXT] [--check]   deploy the release ID
+    NAME-release rollback                                  roll back to the previous release
+    NAME-release prune                                     remove releases and files that no rollback needs
+    NAME-release list                                      list the releases
     NAME-release run COMMAND [ARGUMENT ...]                run a command as the app, in the serving release
-    NAME-release serve ID                                  be the gunicorn of the release ID; for its service
+    NAME-release serve ID                                  run gunicorn of the release ID; used by its service
 """
 
 
 @contextlib.contextmanager
 def exclusive_lock(path):
-    """Waits until no other hand-over of this app is at work."""
+    """Waits for other deployments of this app and keeps them out."""
     with open(path, 'w') as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say('another hand-over is at work: waiting for its end')
+            print_line('waiting for another deployment of this app')
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def detached(work):
-    """Does the work in a process that goes on when the caller is gone (ssh lost, controller killed).
+def run_detached(work):
+    """Runs a function in a process that survives its caller (ssh lost, controller killed).
 
     Returns:
-        The exit status of the work.
+        The exit status; see run_reporting_errors.
     """
     pid = os.fork()
     if not pid:
         os.setsid()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        os._exit(reported(work))
+        os._exit(run_reporting_errors(work))
     try:
         status = os.waitpid(pid, 0)[1]
     except KeyboardInterrupt:
-        say('the hand-over goes on without you')
+        print_line('the deployment continues in the background')
         return 1
     if os.WIFSIGNALED(status):
-        say('The hand-over was killed by signal {}. Deploy again: the next one ends what it began.'.format(os.WTERMSIG(status)))
+        print_line('The deployment was killed by signal {}. Deploy again, which completes it.'.format(os.WTERMSIG(status)))
         return 1
     return os.WEXITSTATUS(status)
 
 
-def reported(work):
-    """Does the work and says what failed.
+def run_reporting_errors(work):
+    """Runs a function and reports its failure.
 
     Returns:
-        The exit status: what the work returns, 0 for nothing, 1 after a failure.
+        The exit status: what the function returns, 0 for None, 1 after a failure.
     """
     try:
         return work() or 0
@@ -72,7 +72,7 @@ def reported(work):
 
 
 def parse(name, arguments):
-    """Reads the command line."""
+    """Parses the command line."""
     text = 'Deploys releases of {}.\n{}'.format(name, USAGE.replace('NAME', name))
     parser = argparse.ArgumentParser(prog=name + '-release', description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest='verb', metavar='activate | rollback | prune | list | run | serve')
@@ -80,7 +80,7 @@ def parse(name, arguments):
     activate = verbs.add_parser('activate')
     activate.add_argument('release')
     activate.add_argument('--revision', default='')
-    activate.add_argument('--check', action='store_true', help='only say whether there is anything to do')
+    activate.add_argument('--check', action='store_true', help='report what would change')
     verbs.add_parser('rollback')
     verbs.add_parser('prune')
     verbs.add_parser('list')
@@ -92,19 +92,19 @@ def parse(name, arguments):
     return parsed
 
 
-def check(deployment, release):
-    """Says what `activate` would do."""
+def report_pending(deployment, release):
+    """Reports what `activate` would change."""
     try:
-        pending = deployment.pending(release)
+        pending = deployment.pending_changes(release)
     except Failure as failure:
         pending = [str(failure)]
-    say('\n'.join(pending) or release + ' serves already')
+    print_line('\n'.join(pending) or release + ' serves already')
 
 
-def run(deployment, command):
+def run_command(deployment, command):
     """Runs a command as the app in the serving release; returns its exit status.
 
-    With a terminal it gets one of its own, because a process on root's terminal could type there.
+    On a terminal it gets a new one, because a process on root's terminal could inject input there.
     """
     on_terminal = bool(sys.stdin) and sys.stdin.isatty()
     if on_terminal and 'INVOCATION_ID' not in os.environ:
@@ -113,31 +113,31 @@ def run(deployment, command):
     release = deployment.releases.current()
     settings = deployment.releases.settings(release)
     status = commands.start(settings, deployment.releases.folder(release), command, start_new_session=not on_terminal).wait()
-    # killed by a signal: as shells say it
+    # killed by a signal: the status that shells use
     return status if status >= 0 else 128 - status
 
 
-def show(deployment):
-    """Prints the releases, the newest that served first."""
+def list_releases(deployment):
+    """Prints the releases, the latest that served first."""
     history, current = deployment.history, deployment.releases.current()
     order = {release: place for place, release in enumerate(history.served)}
     known = sorted(history.releases, key=lambda r: order.get(r, -1), reverse=True)
     if not known:
-        say('no release has been deployed here yet')
+        print_line('no release has been deployed on this host')
         return
     line = '{:1} {:12}  {:19}  {:18}  {}'
-    say(line.format('', 'RELEASE', 'SINCE', 'REVISION', 'STATE'))
+    print_line(line.format('', 'RELEASE', 'SINCE', 'REVISION', 'STATE'))
     for release in known:
         facts = history.facts(release)
         states = [
             ('serving', release == current),
             ('failed: ' + facts.get('failed', ''), history.has_failed(release)),
-            ('rollback reaches it', release in order),
+            ('available for rollback', release in order),
             ('rolled back', history.has_served(release)),
             ('not deployed', True),
         ]
-        state = next(text for text, holds in states if holds)
-        say(line.format('*' if release == current else '', release, facts.get('at', '-'), facts.get('revision') or '-', state))
+        state = next(text for text, applies in states if applies)
+        print_line(line.format('*' if release == current else '', release, facts.get('at', '-'), facts.get('revision') or '-', state))
 
 
 def main():
@@ -145,7 +145,7 @@ def main():
     name = os.path.basename(sys.argv[0])[: -len('-release')]
     arguments = parse(name, sys.argv[1:])
     if os.geteuid():
-        print('{}-release needs root: use sudo'.format(name), file=sys.stderr)
+        print('{}-release must run as root. Use sudo.'.format(name), file=sys.stderr)
         return 2
     os.umask(0o022)
 
@@ -158,14 +158,14 @@ def main():
                 return deployment().activate(arguments.release, arguments.revision)
             return deployment().rollback() if arguments.verb == 'rollback' else deployment().prune()
 
-    def look():
+    def inspect():
         if arguments.verb == 'list':
-            return show(deployment())
+            return list_releases(deployment())
         if arguments.verb == 'run':
-            return run(deployment(), arguments.command)
+            return run_command(deployment(), arguments.command)
         if arguments.verb == 'serve':
             return commands.serve(deployment().config, deployment().releases, arguments.release)
-        return check(deployment(), arguments.release)
+        return report_pending(deployment(), arguments.release)
 
     changes = arguments.verb in ('rollback', 'prune') or (arguments.verb == 'activate' and not arguments.check)
-    return detached(change) if changes else reported(look)
+    return run_detached(change) if changes else run_reporting_errors(inspect)

@@ -11,15 +11,15 @@ from pathlib import Path
 
 from .accounts import become
 from .errors import Unhealthy
-from .health import PAUSE
-from .logs import condensed
-from .system import say
+from .health import POLL_INTERVAL
+from .logs import condense
+from .system import print_line
 
 OUTPUT_LIMIT = 1 << 18  # bytes of a command's output that are kept
 
 
 def environment(settings, folder):
-    """The same environment that .gunicorn.py gives the app."""
+    """The environment variables of the app, the same as in .gunicorn.py."""
     values = {
         'HOME': settings['home'],
         'LANG': 'C.UTF-8',
@@ -32,8 +32,8 @@ def environment(settings, folder):
     return values
 
 
-def utf_8(text):
-    """A text for the kernel: Python 3.6 in the POSIX locale would only take ASCII."""
+def encode(text):
+    """Encodes an argument or variable; in the POSIX locale Python 3.6 would only accept ASCII."""
     return text.encode('utf-8', 'surrogateescape')
 
 
@@ -43,21 +43,21 @@ def start(settings, folder, command, **options):
     Args:
         options: those of subprocess.Popen.
     """
-    variables = {utf_8(name): utf_8(value) for name, value in environment(settings, folder).items()}
+    variables = {encode(name): encode(value) for name, value in environment(settings, folder).items()}
     return subprocess.Popen(
-        [utf_8(part) for part in command], cwd=str(folder), env=variables, preexec_fn=lambda: become(settings['user']), **options
+        [encode(part) for part in command], cwd=str(folder), env=variables, preexec_fn=lambda: become(settings['user']), **options
     )
 
 
-def output_of(process, timeout):
-    """Reads what a process prints until it ends, whatever becomes of processes that it leaves behind.
+def read_output(process, timeout):
+    """Reads the output of a process until it ends, without waiting for processes that it leaves behind.
 
     Args:
-        process: with a pipe as its output, the leader of a session of its own; it is killed after the timeout.
+        process: leader of its own session, with a pipe as its output; killed after the timeout.
         timeout: seconds.
 
     Returns:
-        The end of its output, and whether it ended in time.
+        The last OUTPUT_LIMIT bytes of its output, and whether it ended in time.
     """
 
     def available():
@@ -69,7 +69,7 @@ def output_of(process, timeout):
         piece = available()
         printed = (printed + piece)[-OUTPUT_LIMIT:]
         if not piece:
-            time.sleep(PAUSE)
+            time.sleep(POLL_INTERVAL)
     in_time = process.poll() is not None
     if not in_time:
         with contextlib.suppress(ProcessLookupError):
@@ -85,7 +85,7 @@ def run_release_command(settings, folder, command, timeout):
         timeout: seconds.
 
     Raises:
-        Unhealthy: it failed, or has not ended in time.
+        Unhealthy: it failed or timed out.
     """
     process = start(
         settings,
@@ -97,31 +97,31 @@ def run_release_command(settings, folder, command, timeout):
         start_new_session=True,
     )
     with process.stdout:
-        printed, in_time = output_of(process, timeout)
+        printed, in_time = read_output(process, timeout)
     if process.returncode or not in_time:
-        how = 'ended with {}'.format(process.returncode) if in_time else 'has not ended in {} s'.format(timeout)
-        raise Unhealthy("the command '{}' {}\n\nIt printed:\n{}".format(command, how, condensed(printed)))
+        how = 'exited with status {}'.format(process.returncode) if in_time else 'has not ended in {} s'.format(timeout)
+        raise Unhealthy("the command '{}' {}\n\nIts output:\n{}".format(command, how, condense(printed)))
 
 
 def prepare(releases, history, release, timeout):
-    """Runs the release's commands: some once on a host, the others once for a release."""
+    """Runs the init commands, once on a host, and the release commands, once for each release."""
     settings, folder = releases.settings(release), releases.folder(release)
     init = [c for c in settings['init_commands'] if c not in history.initialized]
     done = history.facts(release).get('prepared', False)
     for command in init + ([] if done else settings['commands']):
-        say('{}$ {}'.format(release, command))
+        print_line('{}$ {}'.format(release, command))
         run_release_command(settings, folder, command, timeout)
         if command in init:
             history.initialized.append(command)
             history.save()
-    history.remember(release, prepared=True)
+    history.record(release, prepared=True)
 
 
 def serve(config, releases, release):
-    """Becomes the gunicorn of a candidate.
+    """Executes gunicorn as a candidate.
 
-    Its service has no User=, with which systemd 257 starts nothing that has filters of system calls, in a container
-    without CAP_SYS_ADMIN.
+    Its service has no User=: in a container without CAP_SYS_ADMIN, systemd 257 cannot start a service with User= and
+    system call filters.
     """
     folder = releases.folder(release)
     become(releases.settings(release)['user'])

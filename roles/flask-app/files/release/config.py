@@ -1,4 +1,4 @@
-"""The settings of the app on this host, written by the role."""
+"""The app's deployment settings on this host, written by the role."""
 
 import json
 from pathlib import Path
@@ -9,23 +9,23 @@ FOLDER = Path('/etc/flask-host/deploy.d')
 
 
 class Config:
-    """How one app is deployed on this host.
+    """Deployment settings of one app.
 
     Attributes:
         name: of the app, its program and its files.
         root: folder of the app; `releases`, `venvs`, `current` and `history.json` are in it.
         user: the account that the app runs as.
-        run: folder of the links that nginx follows; only root writes there, but for its subfolder `app`.
-        bind: where the program listens, in gunicorn's words.
-        drain: seconds that requests waiting at a socket have to be accepted after it lost the traffic.
+        run: folder of the links that nginx follows; only root can write there, except in its subfolder `app`.
+        bind: where the program listens, as in gunicorn's `bind`.
+        drain: seconds to wait for queued requests of a socket after the traffic was switched away from it.
         settle: seconds that a candidate must stay healthy before it gets traffic.
-        keep: how many releases stay, the serving one among them.
-        graceful_timeout: seconds that gunicorn gives requests when it stops.
-        command_timeout: seconds that a release command may take.
+        keep: number of releases to keep, including the serving one.
+        graceful_timeout: seconds that gunicorn waits for running requests when it stops.
+        command_timeout: time limit of an init or release command in seconds.
         host, scheme: of the health requests.
         redirect_ok: whether a redirect to https on the same host counts as healthy.
         supervisor_socket: of supervisor's XML-RPC interface.
-        log: file that supervisor writes the program's output to.
+        log: the program's log file, written by supervisor.
     """
 
     def __init__(self, name, values):
@@ -48,8 +48,8 @@ class Config:
         self.log = values['log']
 
     @property
-    def behind_socket(self):
-        """Whether nginx reaches the app by a socket; else there is no link to move, and a hand-over loses requests."""
+    def uses_socket(self):
+        """Whether nginx reaches the app by a socket. Over TCP there is no link to switch, and a deployment loses requests."""
         return self.bind.startswith('unix:')
 
 
@@ -57,10 +57,10 @@ def load(name, folder=FOLDER):
     """Reads an app's settings.
 
     Raises:
-        Failure: there are none, or they are damaged.
+        Failure: they are missing or damaged.
     """
     path = folder / (name + '.json')
     try:
         return Config(name, json.loads(path.read_text(encoding='utf-8')))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Failure('{} cannot be read ({!r}). Deploy the app again.'.format(path, error))
+        raise Failure('Cannot read {}: {!r}. Deploy the app again.'.format(path, error))

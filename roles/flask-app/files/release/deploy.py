@@ -1,4 +1,4 @@
-"""The hand-over from the release that serves to another: prepare, start, prove, switch, promote."""
+"""The deployment of a release: prepare, start a candidate, check its health, switch the traffic, promote."""
 
 import os
 import subprocess
@@ -12,16 +12,16 @@ from .history import History
 from .logs import LogFile
 from .releases import Releases
 from .supervisor import Program
-from .system import now, replace_symlink, say, sync_folder, working_folder
+from .system import now, print_line, replace_symlink, sync_folder, working_folder
 from .systemd import Candidates
 from .traffic import CANDIDATE, Traffic
 
-LOOK_TIMEOUT = 5  # seconds for a look at a process
-STOP_MARGIN = 15  # seconds beyond graceful_timeout after which a stop has failed
+PROCESS_TIMEOUT = 5  # seconds to read a process's working folder
+STOP_MARGIN = 15  # seconds beyond graceful_timeout until a stop has failed
 
 
 class Deployment:
-    """The app on this host, and what changes which release of it serves."""
+    """The app on this host: which release serves, and how to change that."""
 
     def __init__(self, config):
         self.config = config
@@ -34,10 +34,10 @@ class Deployment:
 
     # -- state
 
-    def running(self):
-        """The id of the release that the program runs, with the environment that the release has now; else ''.
+    def running_release(self):
+        """The id of the release that the program runs, or '' if the release or its environment was replaced since.
 
-        Read from the kernel: a release that was replaced by another of the same name has lost its path.
+        Read from the kernel, so that a release that was replaced under the same name is detected.
         """
         pid = self.program.pid()
         folder = self.working_folder(pid) if pid else ''
@@ -46,27 +46,27 @@ class Deployment:
         return release if environment and environment == self.history.facts(release).get('environment') else ''
 
     def working_folder(self, pid):
-        """The folder that a process of the app works in; asked as the app where a container keeps it from root."""
-        return working_folder(pid) or call_as(self.config.user, lambda: working_folder(pid), LOOK_TIMEOUT)
+        """The working folder of one of the app's processes; read as the app where a container hides it from root."""
+        return working_folder(pid) or call_as(self.config.user, lambda: working_folder(pid), PROCESS_TIMEOUT)
 
-    def pending(self, release):
-        """What there is to do until the release serves, a text each; none when it does."""
-        current, live = self.releases.current(), self.traffic.live()
+    def pending_changes(self, release):
+        """The differences from the state in which the release serves, as texts."""
+        name, current, live = self.config.name, self.releases.current(), self.traffic.live()
         found = [
-            (current != release, '{} leads to {}'.format(self.config.current, current or 'nothing')),
-            (self.running() != release, 'the program {} is {}, without {}'.format(self.config.name, self.program.state(), release)),
+            (current != release, '{} points to {}'.format(self.config.current, current or 'nothing')),
+            (self.running_release() != release, 'the program {} does not run {} (state: {})'.format(name, release, self.program.state())),
             (
-                self.config.behind_socket and live != self.traffic.program,
-                '{} leads to {}'.format(self.traffic.live_link, live or 'nothing'),
+                self.config.uses_socket and live != self.traffic.program,
+                '{} points to {}'.format(self.traffic.live_link, live or 'nothing'),
             ),
-            (self.program.pending(), 'the file of the program {} is not in force'.format(self.config.name)),
+            (self.program.pending_change(), 'the configuration of the program {} is not loaded'.format(name)),
         ]
-        return [text for holds, text in found if holds] + [self.candidates.unit(r) + ' runs' for r in self.candidates.running()]
+        return [text for differs, text in found if differs] + [self.candidates.unit(r) + ' runs' for r in self.candidates.running()]
 
-    # -- the steps of a hand-over
+    # -- the steps of a deployment
 
     def start_candidate(self, release):
-        """Starts a release beside the program and waits until it is healthy.
+        """Starts a release as the candidate and waits until it is healthy.
 
         Returns:
             Whether it answers with a redirect to https.
@@ -86,164 +86,164 @@ class Deployment:
             raise Unhealthy('{}\n\nIts log:\n{}'.format(failure, self.candidates.log(release, started)))
 
     def promote(self, release):
-        """Lets the program run a release, waits until it is healthy and gives it the traffic."""
+        """Restarts the program with a release, waits until it is healthy and switches the traffic to it."""
         moved = self.releases.current() != release
         if moved:
-            # the release's files and what belongs to it, before anything leads to them
+            # the release must be on the disk before `current` points to it
             os.sync()
             replace_symlink(self.config.current, self.releases.folder(release))
             sync_folder(self.config.root)
         log = LogFile(self.config.log)
-        # one that runs it already goes on, for the candidate may have died
-        if moved or self.running() != release or self.program.pending():
+        # not if it runs the release already: the candidate may have died, and a restart would be an outage
+        if moved or self.running_release() != release or self.program.pending_change():
             self.program.restart()
         settings = self.releases.settings(release)
         try:
             wait_until_healthy(self.config, settings, self.config.bind, self.program.starting_pid, 0)
         except Unhealthy as failure:
-            raise Unhealthy('{}\n\nThe log of {}:\n{}'.format(failure, self.config.name, log.written()))
-        self.history.remember(release, environment=self.releases.environment(release))
+            raise Unhealthy('{}\n\nThe log of {}:\n{}'.format(failure, self.config.name, log.new_text()))
+        self.history.record(release, environment=self.releases.environment(release))
         self.traffic.switch(self.traffic.program)
 
-    def end_interrupted(self):
-        """Ends what an interrupted hand-over left: the traffic goes to the program, and nothing runs beside it."""
+    def complete_interrupted(self):
+        """Completes an interrupted deployment: the program gets the traffic, and candidates are stopped."""
         current = self.releases.current()
         if current and self.traffic.live() == CANDIDATE:
-            say('an earlier hand-over was interrupted: ending it')
+            print_line('completing an interrupted deployment')
             try:
                 self.promote(current)
             except Unhealthy as failure:
-                self.leave(current, failure)
+                self.recover(current, failure)
         self.stop_candidates()
 
-    def leave(self, release, failure):
-        """Gets the traffic away from a release that cannot run as the program; Failure where no other can serve."""
+    def recover(self, release, failure):
+        """Promotes an older release when the one of an interrupted deployment cannot be; Failure if there is none."""
         older = [r for r in self.history.served if r != release and self.releases.folder(r).exists()]
-        beside = self.candidates.running()
-        say('{} cannot take over as the program {}: {}'.format(release, self.config.name, failure))
+        candidates = self.candidates.running()
+        print_line('{} cannot run as the program {}: {}'.format(release, self.config.name, failure))
         if older:
             self.promote(older[-1])
-            say('the release {} serves again'.format(older[-1]))
-        elif beside:
-            unit = self.candidates.unit(beside[0])
+            print_line('{} serves again'.format(older[-1]))
+        elif candidates:
+            unit = self.candidates.unit(candidates[0])
             raise Failure(
-                '{} serves beside the program, as {}, and there is no release to go back to. See why it cannot run as the program {}, '
-                'or give it up: `systemctl stop {}`. Then deploy again.'.format(release, unit, self.config.name, unit)
+                '{} serves as {} only, and there is no older release. Find out why it cannot run as the program {}, '
+                'or stop it with `systemctl stop {}`. Then deploy again.'.format(release, unit, self.config.name, unit)
             )
         else:
             self.traffic.switch(self.traffic.program)
 
     def stop_candidates(self):
-        """Stops whatever runs beside the program."""
+        """Stops all candidates."""
         self.traffic.clear_standby()
         self.candidates.stop_all()
 
-    def hand_over(self, release, revision):
-        """Lets a release serve.
+    def deploy(self, release, revision):
+        """Makes a release the serving one.
 
         Raises:
-            Failure: it does not. The message says what serves instead and what to do.
+            Failure: it cannot serve. The message tells what serves instead and what to do.
         """
         self.releases.settings(release)
-        # until it is promoted, the program does not run it, whatever folder the program goes to
+        # without it, running_release() does not return a release that was not promoted yet
         environment = self.history.facts(release).get('environment', '') if release == self.releases.current() else ''
-        self.history.remember(release, manifest=self.releases.written(release), environment=environment)
+        self.history.record(release, manifest=self.releases.completed_at(release), environment=environment)
         subprocess.call(['systemd-tmpfiles', '--create', '/etc/tmpfiles.d/flask-{}.conf'.format(self.config.name)])
-        self.end_interrupted()
+        self.complete_interrupted()
         before = self.releases.current()
         try:
             prepare(self.releases, self.history, release, self.config.command_timeout)
-            say('starting {} beside {}'.format(release, before or 'nothing'))
+            print_line('starting {} beside {}'.format(release, before) if before else 'starting {}'.format(release))
             redirected = self.start_candidate(release)
         except Exception as failure:
             self.stop_candidates()
-            serves = 'The release {} serves on.'.format(before) if before else 'Nothing serves yet.'
-            self.give_up(release, failure, 'failed and got no request', serves, revision)
-        # from here on nginx may also fall back to it
+            serves = 'The release {} still serves.'.format(before) if before else 'No release serves yet.'
+            self.fail(release, failure, 'failed before it got traffic', serves, revision)
+        # from now on nginx may fall back to the candidate
         self.traffic.set_standby()
         self.traffic.switch(CANDIDATE)
         try:
-            # without it nothing would serve while the program restarts
+            # fails if it has ended: nothing would serve while the program restarts
             self.candidates.pid(release)
             self.promote(release)
         except Exception as failure:
-            self.go_back(release, before, failure, revision)
+            self.restore(release, before, failure, revision)
         self.stop_candidates()
         if redirected:
-            say(REDIRECTED.format(self.config.host))
+            print_line(REDIRECTED.format(self.config.host))
 
     # -- failures
 
-    def go_back(self, release, before, failure, revision):
-        """Lets the program run the release before, after one that was healthy beside it could not take it over.
+    def restore(self, release, before, failure, revision):
+        """Promotes the previous release after a healthy candidate could not be promoted.
 
         Raises:
-            Failure: always, with what serves now and what to do.
+            Failure: always. The message tells what serves now and what to do.
         """
-        how = 'was healthy on its own, but could not take over as the program {}'.format(self.config.name)
+        how = 'was healthy as the candidate, but could not run as the program {}'.format(self.config.name)
         stuck = (
-            '{} serves on beside the program, as {}, but would not after a reboot. '
-            'Look at `supervisorctl status`, mend it and deploy again.'.format(release, self.candidates.unit(release))
+            '{} still serves, as {}, but will not after a reboot. Check `supervisorctl status`, correct the error and deploy again.'.format(
+                release, self.candidates.unit(release)
+            )
         )
         if before in ('', release):
             raise Failure('The release {} {}: {}\n\n{}'.format(release, how, failure, stuck))
         try:
             self.promote(before)
         except Exception as second:
-            raise Failure(
-                'The release {} {}: {}\n\nNor could the release before, {}: {}\n\n{}'.format(release, how, failure, before, second, stuck)
-            )
+            text = 'The release {} {}: {}\n\nNeither could the previous release, {}: {}\n\n{}'
+            raise Failure(text.format(release, how, failure, before, second, stuck))
         self.stop_candidates()
-        self.give_up(release, failure, how, 'The release {} serves again.'.format(before), revision)
+        self.fail(release, failure, how, 'The release {} serves again.'.format(before), revision)
 
-    def give_up(self, release, failure, how, serves, revision):
-        """Notes why a release failed and raises Failure.
+    def fail(self, release, failure, how, serves, revision):
+        """Records why a release failed and raises Failure.
 
-        One that has never served is marked, so that no rollback chooses it, and removed. One that has served stays: what
-        it needs, such as a database, may be what fails. So does one that is not at fault itself.
+        A release that never served is marked as failed, so that no rollback chooses it, and removed. One that has served
+        is kept, because its database or another dependency may be down; so is one that is not the cause.
         """
         text = 'The release {} {}: {}\n\n{} '.format(release, how, failure or repr(failure), serves)
         if self.history.has_served(release):
-            text += 'The release is kept, because it has served before: see that what it needs, such as its database, is there.'
+            text += 'The release is kept, because it has served before: check its dependencies, such as the database.'
         elif not isinstance(failure, Unhealthy):
-            text += 'The release itself is not at fault: deploy again when this is mended.'
+            text += 'The release is not the cause: correct the error and deploy again.'
         else:
-            text += 'Mend the app and deploy again.'
+            text += 'Correct the app and deploy again.'
             try:
                 self.releases.keep_environment(release)
-                self.history.remember(release, failed=str(failure).splitlines()[0], at=now(), revision=revision)
+                self.history.record(release, failed=str(failure).splitlines()[0], at=now(), revision=revision)
                 self.prune()
             except (Failure, OSError) as error:
-                text += '\n\nThis could not be written down, though: {}'.format(error)
+                text += '\n\nRecording the failure failed too: {}'.format(error)
         raise Failure(text)
 
     # -- commands
 
     def prune(self):
-        """Removes what no rollback can reach, and says what."""
-        for name in self.releases.prune(self.history, {self.releases.current(), self.running()}):
-            say('removed ' + name)
+        """Removes releases and files that no rollback needs, and reports them."""
+        for name in self.releases.prune(self.history, {self.releases.current(), self.running_release()}):
+            print_line('removed ' + name)
 
     def activate(self, release, revision=''):
-        """Deploys: lets a release serve, on top of those that served before."""
-        if not self.pending(release):
-            say('{} serves already'.format(release))
+        """Deploys a release, unless it serves already, and records it as the latest."""
+        if not self.pending_changes(release):
+            print_line('{} serves already'.format(release))
         else:
-            self.hand_over(release, revision)
-            say('{} serves'.format(release))
+            self.deploy(release, revision)
+            print_line('{} serves'.format(release))
         if self.history.served[-1:] != [release] or self.history.has_failed(release):
-            self.history.remember_served([r for r in self.history.served if r != release] + [release], revision=revision)
+            self.history.record_served([r for r in self.history.served if r != release] + [release], revision=revision)
 
     def rollback(self):
-        """Lets the release serve that served before; the one that is left is not chosen by later rollbacks."""
+        """Deploys the previous release; later rollbacks skip the one that served until now."""
         current, served = self.releases.current(), self.history.served
-        # `current` knows better than a history that an interruption kept from being written
+        # an interrupted deployment may have moved `current` without writing the history
         served = served[: served.index(current)] if current in served else served
         older = [r for r in served if not self.history.has_failed(r) and self.releases.folder(r).exists()]
         if not current:
-            raise Failure('There is nothing to roll back: no release has been deployed here.')
+            raise Failure('There is nothing to roll back: no release has been deployed on this host.')
         if not older:
             raise Failure('There is no older release to roll back to: {} is the oldest on this host.'.format(current))
-        self.hand_over(older[-1], self.history.facts(older[-1]).get('revision', ''))
-        self.history.remember_served(older)
-        say('{} serves again'.format(older[-1]))
+        self.deploy(older[-1], self.history.facts(older[-1]).get('revision', ''))
+        self.history.record_served(older)
+        print_line('{} serves again'.format(older[-1]))

@@ -1,9 +1,9 @@
-"""What can go wrong, for the person who reads it."""
+"""Errors with messages for the user."""
 
 
 class Failure(Exception):
-    """What went wrong and what to do about it."""
+    """A deployment failed; the message says why and what to do."""
 
 
 class Unhealthy(Failure):
-    """The release itself is at fault: it does not start, answer or migrate."""
+    """The release is the cause: it does not start or answer, or one of its commands failed."""

@@ -1,4 +1,4 @@
-"""What this host knows of the releases that it had."""
+"""The history of the releases on this host."""
 
 import json
 import os
@@ -11,10 +11,10 @@ class History:
     """The file history.json of an app.
 
     Attributes:
-        served: ids of the releases that a rollback goes through, oldest first.
-        releases: id to facts: `at`, `revision`, `prepared` (its commands ran), `has_served`, `failed` (why),
+        served: ids of the releases that rollbacks use, oldest first.
+        releases: id to facts: `at`, `revision`, `prepared` (its commands ran), `has_served`, `failed` (the reason),
             `manifest` (time of its folder's manifest) and `environment` (the build that the program runs it with).
-        initialized: the init commands that ran on this host.
+        initialized: the init commands that have run on this host.
     """
 
     def __init__(self, path):
@@ -24,17 +24,17 @@ class History:
             self.served, self.releases, self.initialized = values['served'], values['releases'], values['initialized']
             texts = self.served + self.initialized + list(self.releases)
             if not all(isinstance(text, str) for text in texts) or not all(isinstance(f, dict) for f in self.releases.values()):
-                raise ValueError('a value of another type')
+                raise ValueError('a value has the wrong type')
         except FileNotFoundError:
             self.served, self.releases, self.initialized = [], {}, []
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Failure(
-                '{} is damaged ({!r}). Mend it, or remove it: then no rollback reaches the releases before, '
+                '{} is damaged: {!r}. Repair it, or remove it: then earlier releases are not available for rollback, '
                 "and the app's init commands run again.".format(path, error)
             )
 
     def save(self):
-        """Writes the file in one step, so that neither a full disk nor a power cut leaves half of it."""
+        """Writes the file atomically, safe against a full disk and a power cut."""
         new = self.path.with_suffix('.new')
         with open(os.open(str(new), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'w', encoding='utf-8') as file:
             values = {'served': self.served, 'releases': self.releases, 'initialized': self.initialized}
@@ -46,11 +46,11 @@ class History:
         sync_folder(self.path.parent)
 
     def facts(self, release):
-        """What is known of a release."""
+        """The facts recorded for a release."""
         return self.releases.get(release, {})
 
-    def remember(self, release, **facts):
-        """Adds to what is known of a release."""
+    def record(self, release, **facts):
+        """Records facts of a release."""
         self.releases.setdefault(release, {}).update(facts)
         self.save()
 
@@ -59,11 +59,11 @@ class History:
         return 'failed' in self.facts(release)
 
     def has_served(self, release):
-        """Whether a release ever served on this host; then a failure of it may be the fault of something else."""
+        """Whether a release ever served on this host; then something else may cause its failure."""
         return release in self.served or self.facts(release).get('has_served', False)
 
-    def remember_served(self, served, **facts):
-        """Writes down which releases a rollback goes through; the last of them serves since now."""
+    def record_served(self, served, **facts):
+        """Records the releases that rollbacks use; the last of them has begun to serve now."""
         self.served = served
         known = self.releases.setdefault(served[-1], {})
         known.pop('failed', None)

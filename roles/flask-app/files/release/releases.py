@@ -1,4 +1,4 @@
-"""The folders of the releases, their environments and secrets. All of them are root's, and the app can only read them."""
+"""Folders, environments and secrets of the releases. Root owns them; the app can only read them."""
 
 import contextlib
 import json
@@ -11,8 +11,8 @@ from .system import abandoned, remove
 MANIFEST = '.manifest.json'
 
 
-def without_links_before(path):
-    """The one spelling of a path, which may be a link itself: the app's folder may be behind a link."""
+def resolve_parent(path):
+    """A path with links in its parent folders resolved; it may be a link itself."""
     return path.parent.resolve() / path.name
 
 
@@ -27,43 +27,43 @@ class Releases:
         return self.config.releases / release
 
     def settings(self, release):
-        """What the release's .release.json says.
+        """The contents of the release's .release.json.
 
         Raises:
-            Failure: there is no such release.
+            Failure: there is no complete release of this id.
         """
         try:
             return json.loads((self.folder(release) / '.release.json').read_text(encoding='utf-8'))
         except (OSError, ValueError) as error:
             raise Failure(
-                'There is no whole release {} ({}). `{}-release list` shows those that are.'.format(release, error, self.config.name)
+                'There is no complete release {} ({}). See `{}-release list` for the ids.'.format(release, error, self.config.name)
             )
 
     def current(self):
-        """The id of the release that `current` leads to, or ''."""
+        """The id of the release that `current` points to, or ''."""
         link = self.config.current
         return os.path.basename(os.readlink(str(link))) if link.is_symlink() else ''
 
     def environment_link(self, release):
-        """The link that names the environment of a release; FileNotFoundError where the release has none."""
+        """The link to the environment of a release; FileNotFoundError if it has none."""
         return Path(os.path.dirname(os.readlink(str(self.folder(release) / 'bin'))))
 
     def environment(self, release):
-        """The name of the build that is the release's environment now, or ''."""
+        """The name of the release's current environment build, or ''."""
         try:
             return self.environment_link(release).resolve().name
         except OSError:
             return ''
 
-    def written(self, release):
-        """When the folder of a release was completed, which tells it from one of the same name before; 0 where it is not."""
+    def completed_at(self, release):
+        """When the folder of a release was completed, which tells it from a replaced one; 0 if it is not."""
         try:
             return (self.folder(release) / MANIFEST).lstat().st_mtime_ns
         except OSError:
             return 0
 
-    def needs(self, release):
-        """The environment (a link and the build that it leads to) and the secrets of a release, as paths."""
+    def dependencies(self, release):
+        """The paths that a release needs: its environment (the link and its target) and its secrets."""
         found = set()
         with contextlib.suppress(OSError):
             link = self.environment_link(release)
@@ -71,23 +71,23 @@ class Releases:
         with contextlib.suppress(Failure):
             secrets = self.settings(release).get('secrets')
             found |= {Path(secrets)} if secrets else set()
-        return {without_links_before(path) for path in found}
+        return {resolve_parent(path) for path in found}
 
     def keep_environment(self, release):
-        """Makes the environment of a release that goes count as new, because the next release is likely to need it."""
-        for path in self.needs(release):
+        """Makes the environment of a failed release count as new, because the next release is likely to need it."""
+        for path in self.dependencies(release):
             with contextlib.suppress(FileNotFoundError):
                 os.utime(str(path), follow_symlinks=False)
 
     def prune(self, history, serving):
-        """Removes the releases that no rollback can reach, and the environments and secrets that they alone needed.
+        """Removes releases that no rollback needs, and the environments and secrets that only they needed.
 
         Args:
-            history: the app's History; what it says of removed releases goes as well.
-            serving: ids of the releases that are in use.
+            history: the app's History; facts of removed releases are removed from it too.
+            serving: ids of the releases in use.
 
         Returns:
-            Names of the folders and files that were removed.
+            Names of the removed folders and files.
         """
         keep = self.config.keep
         known = history.releases
@@ -98,16 +98,16 @@ class Releases:
         folders = {folder.name: folder for folder in self.config.releases.iterdir()}
 
         def is_known(name):
-            # another folder of a known name is that of a deploy that lays the release out again
-            return name in known and known[name].get('manifest') in (None, self.written(name))
+            # a folder with another manifest time belongs to a run that is replacing the release
+            return name in known and known[name].get('manifest') in (None, self.completed_at(name))
 
-        # one that the history does not know belongs to a deploy that is on its way here, or was cut short
-        gone = {name for name in folders if name not in kept and (is_known(name) or abandoned(folders[name]))}
-        complete = {name for name in folders if name[0] != '.' and self.written(name)}
-        needed = set().union(*map(self.needs, complete - gone))
-        freed = set().union(*(self.needs(name) for name in gone if not history.has_failed(name))) - needed
+        # a release that is not in the history belongs to a run that is in progress or was interrupted
+        obsolete = {name for name in folders if name not in kept and (is_known(name) or abandoned(folders[name]))}
+        complete = {name for name in folders if name[0] != '.' and self.completed_at(name)}
+        needed = set().union(*map(self.dependencies, complete - obsolete))
+        freed = set().union(*(self.dependencies(name) for name in obsolete if not history.has_failed(name))) - needed
         root = self.config.root.resolve()
-        removed = [folders[name] for name in gone]
+        removed = [folders[name] for name in obsolete]
         for path in [*root.glob('venvs/*'), *root.glob('secrets/*.json')]:
             if path in freed or (path not in needed and abandoned(path)):
                 removed.append(path)

@@ -4,11 +4,11 @@ import time
 import xmlrpc.client
 
 from .errors import Failure, Unhealthy
-from .health import PAUSE, UnixConnection
+from .health import POLL_INTERVAL, UnixConnection
 
-CALL_TIMEOUT = 10  # seconds for one answer of supervisor
-PATIENCE = 20  # seconds that supervisor may need to restart
-# supervisor's numbers for its faults and states
+CALL_TIMEOUT = 10  # seconds
+RESTART_TIMEOUT = 20  # seconds to wait for a restart of supervisor
+# supervisor's codes of faults and states
 SHUTTING_DOWN, BAD_NAME, ALREADY_STARTED, NOT_RUNNING, ALREADY_ADDED = 6, 10, 60, 70, 90
 STOPPED, EXITED, FATAL, UNKNOWN = 0, 100, 200, 1000
 
@@ -25,7 +25,7 @@ class Transport(xmlrpc.client.Transport):
 
 
 class Program:
-    """The app's program. Every method raises Failure when supervisor does not answer in time, or refuses."""
+    """The app's program. Every method raises Failure if supervisor refuses or does not answer in time."""
 
     def __init__(self, name, socket_path, stop_timeout):
         self.name = name
@@ -34,8 +34,8 @@ class Program:
         self.rpc = xmlrpc.client.ServerProxy('http://localhost', Transport(socket_path)).supervisor
 
     def call(self, method, *arguments, harmless=()):
-        """Calls a method of supervisor; returns None where it answers with one of the harmless faults."""
-        deadline = time.monotonic() + PATIENCE
+        """Calls a method of supervisor; returns None for one of the harmless faults."""
+        deadline = time.monotonic() + RESTART_TIMEOUT
         while True:
             try:
                 return getattr(self.rpc, method)(*arguments)
@@ -43,55 +43,53 @@ class Program:
                 if fault.faultCode in harmless:
                     return None
                 if fault.faultCode != SHUTTING_DOWN:
-                    raise Failure('supervisor refuses {} for {}: {}'.format(method, self.name, fault.faultString))
+                    raise Failure('supervisor refused {} for {}: {}'.format(method, self.name, fault.faultString))
                 problem = fault.faultString
-            # a damaged answer makes xmlrpc.client raise nearly anything
+            # xmlrpc.client raises many types of exceptions for a damaged answer
             except Exception as error:
                 problem = repr(error)
             if time.monotonic() > deadline:
                 raise Failure(
-                    'supervisor does not answer at {} ({}). Look at it with `systemctl status supervisor`.'.format(
-                        self.socket_path, problem
-                    )
+                    'supervisor does not answer at {} ({}). Check it with `systemctl status supervisor`.'.format(self.socket_path, problem)
                 )
-            time.sleep(PAUSE)
+            time.sleep(POLL_INTERVAL)
 
     def info(self):
-        """What supervisor says of the program: `state`, `statename`, `pid` and more; {} where it does not know it."""
+        """supervisor's information on the program: `state`, `statename`, `pid` and more; {} if it does not know it."""
         return self.call('getProcessInfo', self.name, harmless=[BAD_NAME]) or {}
 
     def pid(self):
-        """The process id while the program runs, else 0."""
+        """The process id of the program, or 0 if it does not run."""
         return self.info().get('pid', 0)
 
     def state(self):
-        """What supervisor calls the program's state, in small letters."""
+        """supervisor's name of the program's state, in lower case."""
         return self.info().get('statename', 'unknown').lower()
 
     def starting_pid(self):
-        """The process id, or 0 while there is none yet; Unhealthy when supervisor has given up."""
+        """The process id, or 0 before it has started; Unhealthy when supervisor has given up."""
         info = self.info()
         if info.get('state', UNKNOWN) in (EXITED, FATAL, UNKNOWN):
             raise Unhealthy('supervisor gave up: {}'.format(info.get('spawnerr') or info.get('description') or 'unknown program'))
         return info['pid']
 
-    def pending(self):
-        """'added' or 'changed' when the program's file is not in force yet, else ''."""
+    def pending_change(self):
+        """'added' or 'changed' if the program's configuration is not loaded yet, else ''."""
         added, changed, _ = self.call('reloadConfig')[0]
         return 'added' if self.name in added else 'changed' if self.name in changed else ''
 
     def stop(self):
-        """Stops the program gracefully and waits for its end."""
+        """Stops the program gracefully and waits until it has ended."""
         self.call('stopProcess', self.name, False, harmless=[NOT_RUNNING, BAD_NAME])
         deadline = time.monotonic() + self.stop_timeout
         while self.info().get('state', STOPPED) not in (STOPPED, EXITED, FATAL, UNKNOWN):
             if time.monotonic() > deadline:
                 raise Failure('supervisor has not stopped {} in {} s.'.format(self.name, self.stop_timeout))
-            time.sleep(PAUSE)
+            time.sleep(POLL_INTERVAL)
 
     def restart(self):
-        """Stops the program, takes its file as it is now, and starts it."""
-        pending = self.pending()
+        """Stops the program, loads its configuration and starts it."""
+        pending = self.pending_change()
         self.stop()
         if pending == 'changed':
             self.call('removeProcessGroup', self.name, harmless=[BAD_NAME])

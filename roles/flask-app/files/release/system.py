@@ -1,4 +1,4 @@
-"""Files, processes and sockets, as the kernel shows them."""
+"""Files, processes and sockets."""
 
 import contextlib
 import os
@@ -8,31 +8,31 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-ABANDONED = 3600  # seconds after which something unfinished belongs to no run any more
-LISTENING = 0x10000  # __SO_ACCEPTCON, in the flags of /proc/net/unix
-CONNECTING = b'02'  # SS_CONNECTING, in its states
+ABANDONED = 3600  # seconds until an unfinished file counts as abandoned
+LISTENING = 0x10000  # __SO_ACCEPTCON in the flags of /proc/net/unix
+CONNECTING = b'02'  # SS_CONNECTING in its states
 
 
 def write_line(stream, text):
-    """Writes a line as UTF-8, whatever the locale; goes on when nobody listens any more."""
+    """Writes a line as UTF-8 in any locale, and ignores a closed stream."""
     if stream:
         with contextlib.suppress(OSError):
             stream.buffer.write(text.encode('utf-8', 'replace') + b'\n')
             stream.flush()
 
 
-def say(text):
+def print_line(text):
     """Prints a line."""
     write_line(sys.stdout, text)
 
 
 def now():
-    """The host's time, as text that sorts."""
+    """The host's time, as sortable text."""
     return datetime.now().strftime('%Y-%m-%d %H:%M:%S')
 
 
 def sync_folder(folder):
-    """Writes a folder's entries to the disk."""
+    """Flushes a folder's entries to the disk."""
     descriptor = os.open(str(folder), os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -41,7 +41,7 @@ def sync_folder(folder):
 
 
 def replace_symlink(link, target):
-    """Makes `link` lead to `target` in one step, whether or not it is there already."""
+    """Creates or replaces a symbolic link atomically."""
     new = '{}.new'.format(link)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(new)
@@ -50,7 +50,7 @@ def replace_symlink(link, target):
 
 
 def remove(path):
-    """Removes a folder with all that is in it, a file, or a link."""
+    """Removes a folder with its contents, a file, or a link."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(str(path))
     else:
@@ -58,14 +58,14 @@ def remove(path):
 
 
 def abandoned(path):
-    """Whether a path is older than any run that may still work on it; one that another run has just removed is not."""
+    """Whether a path is too old for a run to be working on it; False if another run has just removed it."""
     with contextlib.suppress(FileNotFoundError):
         return path.lstat().st_mtime < time.time() - ABANDONED
     return False
 
 
 def stat_fields(pid, proc=Path('/proc')):
-    """The fields of a process's stat file behind its name, which may hold anything; none where it has ended."""
+    """The fields of /proc/PID/stat after the name, which may contain anything; none if the process has ended."""
     try:
         return (proc / str(pid) / 'stat').read_bytes().rpartition(b')')[2].split()
     except OSError:
@@ -73,7 +73,7 @@ def stat_fields(pid, proc=Path('/proc')):
 
 
 def start_ticks(pid, proc=Path('/proc')):
-    """When a process started, in clock ticks since the host did; 0 where it has ended."""
+    """When a process started, in clock ticks since the boot; 0 if it has ended."""
     fields = stat_fields(pid, proc)
     return int(fields[19]) if fields else 0
 
@@ -89,7 +89,7 @@ def children(pid, proc=Path('/proc')):
 
 
 def working_folder(pid, proc=Path('/proc')):
-    """The folder that a process works in, without links in it; '' where it has ended or this account may not see it."""
+    """The working folder of a process, links resolved; '' if it has ended or this account may not read it."""
     try:
         return os.readlink(str(proc / str(pid) / 'cwd'))
     except OSError:
@@ -100,11 +100,11 @@ def unix_sockets(path, table=Path('/proc/net/unix')):
     """The unix sockets bound to a path.
 
     Returns:
-        How many listen there, and how many connections wait to be accepted.
+        The number of listening sockets, and of connections that wait to be accepted.
     """
     listening = waiting = 0
     for line in table.read_bytes().split(b'\n'):
-        # Num RefCount Protocol Flags Type St Inode Path; another's path may hold spaces, or whole lines
+        # Num RefCount Protocol Flags Type St Inode Path; a path may contain spaces and line breaks
         fields = line.split(None, 7)
         if len(fields) == 8 and fields[7] == os.fsencode(str(path)):
             with contextlib.suppress(ValueError):
