@@ -109,6 +109,7 @@ lock: .cache/uv/made ## make the locks again; ARGS=--upgrade to newer versions
 	$(lock) --python-version 3.10 requirements.in -o requirements.txt
 	$(lock) --python-version 3.10 tools/audit/requirements.in -o tools/audit/requirements.txt
 	$(lock) --python-version 3.10 tools/gixy/requirements.in -o tools/gixy/requirements.txt
+	$(lock) --python-version 3.10 roles/python-venv/files/uv.in -o roles/python-venv/files/uv.txt
 	$(lock) --python-version 3.6 files/flaskrandom/requirements.in -o files/flaskrandom/requirements.txt
 	$(lock) --python-version 3.6 tests/app/requirements.in -o tests/app/requirements.txt
 	$(lock) --python-version 3.6 molecule/release/app/requirements.in -o molecule/release/app/requirements.txt
@@ -135,7 +136,7 @@ $(environment)/made: $(folder)/requirements.txt
 	'$(environment)/bin/pip' install -qq --require-hashes -r '$(folder)/requirements.txt'
 	@touch '$@'
 
-.cache/uv/made:
+.cache/uv/made: roles/python-venv/files/uv.txt
 	$(new) .cache/uv
-	.cache/uv/bin/pip install -qq uv==0.13.8
+	.cache/uv/bin/pip install -qq --require-hashes -r $<
 	@touch $@

@@ -11,14 +11,16 @@ FOLDER, INDEX = sys.argv[1:]
 
 
 class Index(BaseHTTPRequestHandler):
-    """Answers as PEP 503 says."""
+    """Answers as PEP 503 says, and gives uv to pip only."""
 
     def do_GET(self):
         """Lists a package's files or sends one."""
         _, kind, name = (self.path.rstrip('/') + '/').split('/')[:3]
         own = [file for file in os.listdir(FOLDER) if file.startswith(name + '-')]
         try:
-            if kind == 'files':
+            if name == 'uv' and not self.headers['User-Agent'].startswith('pip/'):
+                self.send_error(404)
+            elif kind == 'files':
                 with open(os.path.join(FOLDER, os.path.basename(name)), 'rb') as file:
                     self.answer('application/octet-stream', file.read())
             elif own:

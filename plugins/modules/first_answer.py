@@ -1,12 +1,10 @@
 #!/usr/bin/python
 """Ansible module: finds the first of several servers that answers. Runs on Python 3.6."""
 
-import os
 import time
-from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.urls import open_url
+from ansible.module_utils.indexes import ARGUMENTS, prepare, reason, request, split
 
 DOCUMENTATION = """
 module: first_answer
@@ -38,39 +36,12 @@ PATIENCE = 10  # times the timeout, in the second attempt
 LIMIT = 1 << 20  # bytes that are read of a file: enough to tell a slow server
 
 
-def split(url):
-    """A URL without its credentials, the user and the password, each '' where there is none."""
-    parts = urlsplit(url)
-    credentials, _, host = parts.netloc.rpartition('@')
-    user, _, password = credentials.partition(':')
-    return urlunsplit(parts._replace(netloc=host)), unquote(user), unquote(password)
-
-
-def secrets(urls):
-    """The secret parts of URLs, encoded and decoded; a user's name counts only where it stands alone, as tokens do."""
-    found = set()
-    for url in urls:
-        credentials = urlsplit(url).netloc.rpartition('@')[0]
-        _, user, password = split(url)
-        found.update([credentials, credentials.partition(':')[2], password or user])
-    return {text for text in found if text}
-
-
-def why_not(url, paths, timeout, **options):
-    """Why a server does not deliver its files in `timeout` seconds, or '' if it does; `options` are those of open_url."""
-    clean, user, password = split(url)
+def why_not(url, given, timeout):
+    """Why a server does not deliver its files in `timeout` seconds, or '' if it does; `given` are the module's options."""
     deadline = time.monotonic() + timeout
-    for path in paths:
+    for path in given['paths']:
         try:
-            answer = open_url(
-                clean + path,
-                timeout=max(deadline - time.monotonic(), 0.1),
-                url_username=user or None,
-                url_password=password or None,
-                force_basic_auth=bool(user),
-                http_agent='apt, pip',
-                **options
-            )
+            answer = request(url + path, given, max(deadline - time.monotonic(), 0.1))
             size = 0
             for piece in iter(lambda: answer.read(8192), b''):  # noqa: B023
                 size += len(piece)
@@ -79,7 +50,7 @@ def why_not(url, paths, timeout, **options):
                 if size > LIMIT:
                     break
         except Exception as error:  # a broken server can cause any
-            return f"{path}: {str(error).strip('<>') or type(error).__name__}"
+            return f'{path}: {reason(error)}'
     return ''
 
 
@@ -91,29 +62,20 @@ def main():
             'urls': {'type': 'list', 'elements': 'str', 'required': True, 'no_log': True},
             'paths': {'type': 'list', 'elements': 'str', 'required': True},
             'timeout': {'type': 'float', 'default': 10},
-            'certificate': {'type': 'path'},
-            'trusted_hosts': {'type': 'list', 'elements': 'str', 'default': []},
-            'proxy': {'type': 'str', 'default': '', 'no_log': True},
-            'no_proxy': {'type': 'list', 'elements': 'str', 'default': []},
+            **ARGUMENTS,
         },
     )
     given = module.params
-    # only the secret parts: without the URLs, errors could not be understood
-    module.no_log_values.clear()
-    module.no_log_values.update(secrets([*given['urls'], given['proxy']]))
-    if given['proxy']:
-        os.environ.update(http_proxy=given['proxy'], https_proxy=given['proxy'], no_proxy=','.join(given['no_proxy']))
-
+    prepare(module, given['urls'])
     refused = {}
     for timeout in (given['timeout'], given['timeout'] * PATIENCE):
         for index, url in enumerate(given['urls']):
-            verify = urlsplit(url).hostname not in given['trusted_hosts']
-            reason = why_not(url, given['paths'], timeout, ca_path=given['certificate'] or None, validate_certs=verify)
-            if not reason:
+            why = why_not(url, given, timeout)
+            if not why:
                 for line in refused.values():
                     module.warn(f'{line}; taking {split(url)[0]}')
                 module.exit_json(changed=False, index=index)
-            refused[url] = f'{split(url)[0]} does not answer ({reason})'
+            refused[url] = f'{split(url)[0]} does not answer ({why})'
     module.fail_json(msg=f"None of the servers answers: {'; '.join(refused.values())}.")
 
 

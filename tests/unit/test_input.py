@@ -76,6 +76,7 @@ WRONG = {
     'python_venv_index_certificate': ['/missing.pem', 1],
     'python_venv_trusted_hosts': [['https://a.example'], 'a.example'],
     'python_venv_source_packages': [['missing'], 'flask', [':all:'], ['flask,gunicorn'], ['Flask_'], [1], ['gunicorn', 'nothing.here']],
+    'python_venv_wheels': [['/missing.whl'], [str(ROOT / 'ansible.cfg')], 'a.whl', [1]],
     'python_venv_timeout': [0, 'x'],
     'python_venv_retries': [-1, True],
     'mirrors_apt': ['http://user:hidden@a.example/debian', ['a.example'], ['ftp://user:hidden@a.example/debian'], [1]],

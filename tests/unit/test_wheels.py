@@ -9,12 +9,12 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / 'files/flaskrandom/requirements.txt'
-wheels = load('roles/python-venv/files/wheels.py')
+pip = load('plugins/filter/pip.py')
 
 
 @pytest.mark.parametrize('version, flask, dataclasses', [('3.6.9', '2.0.3', True), ('3.8.0', '3.0.3', False), ('3.11.2', '3.1.3', False)])
 def test_lines_are_those_of_the_other_python(version, flask, dataclasses):
-    lines = wheels.lines_for(LOCK.read_text(), version, 'x86_64').splitlines()
+    lines = pip.lines_for(LOCK.read_text(), version, 'x86_64').splitlines()
     assert all(' --hash=sha256:' in line for line in lines)
     found = {requirement.name: str(requirement.specifier) for requirement in (Requirement(line.split(' --')[0]) for line in lines)}
     assert len(found) == len(lines)
@@ -24,7 +24,7 @@ def test_lines_are_those_of_the_other_python(version, flask, dataclasses):
 
 
 def test_wheels_are_chosen_for_the_machine():
-    options = wheels.options_for('3.6.9', 'aarch64')
+    options = pip.platform('3.6.9', 'aarch64')
     assert '--python-version=3.6.9' in options and '--abi=cp36m' in options and '--platform=manylinux2014_aarch64' in options
     assert not [option for option in options if 'x86' in option or '_2_28_' in option]
 

@@ -14,8 +14,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == '/' + NAME:
             with open('/opt/hostile/' + NAME, 'rb') as file:
                 self.answer(200, file.read(), 'Content-Type', 'application/octet-stream')
-        # a run asks for pip to check that the index is there
-        elif package in ('evil', 'pip'):
+        elif package == 'evil':
             self.answer(200, PAGE, 'Content-Type', 'text/html')
         else:
             self.answer(302, b'', 'Location', INDEX.rstrip('/') + '/' + package + '/')

@@ -44,6 +44,12 @@ def test_apt_fetches_from_the_third_and_nowhere_else(host):
     assert '127.0.0.1:18082' in host.check_output('apt-cache policy nginx')
 
 
+def test_the_host_fetched_uv_from_the_third_and_installed_by_it(host):
+    assert 'GET /simple/uv/' in host.check_output('sudo journalctl --unit=mirrors --output=cat')
+    assert host.check_output('find /opt/flask-host -printf "%%m %%u %%f\n"').splitlines()[0] == '755 root flask-host'
+    assert host.check_output('cat /srv/flaskrandom/venvs/*/lib/python3*/site-packages/[Ff]lask-*/INSTALLER') == 'uv'
+
+
 def test_only_root_reads_the_password(host):
     assert host.file(AUTH).mode == 0o600 and host.file(AUTH).user == 'root'
 
@@ -64,7 +70,7 @@ def test_the_password_is_nowhere_else_on_the_host(host, secret):
 @pytest.mark.parametrize('secret', SECRETS)
 def test_the_password_is_in_no_output_and_no_file_of_the_controller(log, secret):
     assert secret not in log
-    folders = [FOLDER, CHECKOUT / '.cache', Path.home() / '.ansible', Path.home() / '.cache/pip']
+    folders = [FOLDER, CHECKOUT / '.cache', Path.home() / '.ansible', Path.home() / '.cache/pip', Path.home() / '.cache/uv']
     found = subprocess.run(['grep', '-rlsF', '-e', secret, *folders], stdout=subprocess.PIPE, text=True, check=False)
     # where Molecule wrote its configuration down
     assert not [line for line in found.stdout.split() if '/inventory/' not in line and not line.endswith('/molecule.yml')]

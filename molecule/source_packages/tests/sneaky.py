@@ -51,7 +51,7 @@ class Build(build_py):
         stay()
 
 
-venv = os.path.dirname(os.path.dirname(os.path.dirname(os.environ['HOME'])))
+venv = os.path.normpath(os.path.join(os.environ['HOME'], '../../../..'))
 seen = {
     'uid': os.getuid(),
     'groups': os.getgroups(),

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,21 @@ def sdist(name, setup):
     return packed.getvalue()
 
 
+def wheel(name):
+    """A wheel of a package that no index has; the same bytes each time."""
+    info = f'{name}-1.0.dist-info'
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, 'w') as files:
+        for file, text in [
+            (f'{name}.py', ''),
+            (f'{info}/METADATA', f'Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n'),
+            (f'{info}/WHEEL', 'Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n'),
+            (f'{info}/RECORD', f'{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n'),
+        ]:
+            files.writestr(zipfile.ZipInfo(file), text)
+    return content.getvalue()
+
+
 def inside(*command, stdin=None, check=True):
     """Runs a command of root's on the machine; returns what it printed."""
     done = subprocess.run(
@@ -59,10 +75,10 @@ def play(playbook, *options):
     return done.returncode, ' '.join(done.stdout.split()).replace("''", "'")  # as YAML writes it
 
 
-def build(name, *sources):
+def build(name, *sources, wheels=()):
     """Deploys the app that needs a package."""
-    options = ['-e', f'flask_app_src={FOLDER}/{name}', '-e', json.dumps({'python_venv_source_packages': sources})]
-    return play('playbook.yml', *options)
+    variables = {'python_venv_source_packages': sources, 'python_venv_wheels': [str(path) for path in wheels]}
+    return play('playbook.yml', '-e', f'flask_app_src={FOLDER}/{name}', '-e', json.dumps(variables))
 
 
 def asked_for(path):
@@ -94,10 +110,18 @@ def index():
 def test_without_the_variable_nothing_is_built(index):
     code, output = build('sneaky')
     assert code == 2
-    assert 'No matching distribution found for sneaky==1.0' in output and 'python_venv_source_packages: [sneaky]' in output
+    assert 'sneaky==1.0 has no usable wheels' in output and 'python_venv_source_packages: [sneaky]' in output
     assert asked_for('/simple/sneaky/') == 1  # it is no network error, so it is not tried again
     assert asked_for('/files/sneaky-1.0.tar') == 0
     assert inside('getent', 'passwd', 'flask-build', check=False) == ''
+
+
+def test_the_controller_sends_uv_where_the_index_does_not_deliver_it():
+    # the run before has done it
+    assert asked_for('/simple/uv/') == 2
+    assert [path.name.split('-')[0] for path in (FOLDER / 'wheels').iterdir()] == ['uv']
+    assert inside('sh', '-c', '/opt/flask-host/uv-*/uv --version').startswith('uv ')
+    assert inside('find', '/opt/flask-host', '-perm', '/022', '-o', '-not', '-user', 'root') == ''
 
 
 def test_a_build_that_fails_says_why_at_once():
@@ -148,7 +172,7 @@ def test_what_builds_a_package_writes_nowhere_else_and_sees_no_secret(seen, envi
 def test_nothing_of_the_build_stays(environment, seen):
     assert inside('ps', '--user', 'flask-build', '-o', 'args=', check=False) == ''
     assert inside('systemctl', 'list-units', '--all', '--no-legend', 'flask-build*') == ''
-    left = [name for name in inside('ls', '-A', environment).split() if not re.match('(pip|setuptools)-.*[.]whl$', name)]
+    left = inside('ls', '-A', environment).split()
     assert sorted(left) == ['.manifest.json', 'bin', 'include', 'lib', 'lib64', 'pyvenv.cfg', 'requirements.txt']
     assert inside('find', '/', '-xdev', '-user', 'flask-build', '-not', '-path', '/proc/*') == ''
     assert inside('find', environment, '-not', '-user', 'root') == ''
@@ -161,7 +185,25 @@ def test_the_environment_is_whole(environment):
     assert code == 0 and 'changed=0' in output
 
 
-def test_remove_takes_the_account_away(environment):
+def test_a_wheel_of_the_controllers_is_installed_by_the_hash_of_the_lock():
+    app, path = FOLDER / 'carried', FOLDER / 'carried_nowhere_else-1.0-py3-none-any.whl'
+    shutil.copytree(CHECKOUT / 'files/flaskrandom', app, dirs_exist_ok=True)
+    path.write_bytes(wheel('carried_nowhere_else'))
+    with open(app / 'requirements.txt', 'a') as lock:
+        lock.write(f'carried_nowhere_else==1.0 --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n')
+    code, output = build('carried')
+    assert code == 2 and 'carried-nowhere-else was not found' in output
+    code, output = build('carried', wheels=[path])
+    assert code == 0, output[-3000:]
+    packages = inside('sh', '-c', 'ls /srv/flaskrandom/current/lib/python3*/site-packages').split()
+    assert 'carried_nowhere_else-1.0.dist-info' in packages
+    path.write_bytes(wheel('carried_nowhere_else') + b'x')
+    code, output = build('carried', wheels=[path])
+    assert code == 2 and 'python_venv_wheels must be in the lock by hash' in output
+
+
+def test_remove_takes_uv_and_the_account_away(environment):
     code, output = play('remove.yml')
     assert code == 0, output[-3000:]
+    assert inside('ls', '/opt') == 'index'
     assert inside('getent', 'passwd', 'flask-build', check=False) == ''
