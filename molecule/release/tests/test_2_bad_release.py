@@ -24,7 +24,7 @@ BAD = {
     'file-unreadable': ('open("/etc/shadow")\n', {}, 'Permission denied'),
     'never-listens': ('os.fork()\ntime.sleep(60)\n', {}, '0 of 3 workers'),
     'needs-a-variable': ('os.environ["DATABASE"]\n', {}, 'KeyError: .+DATABASE'),
-    'wrong-hash': ('', {}, 'do not match the hashes|DO NOT MATCH THE HASHES'),
+    'wrong-hash': ('', {}, 'Hash mismatch for'),
 }
 
 
