@@ -175,11 +175,11 @@ def certificates(folder):
     right = {'tls_mode': 'files', 'flask_app_domains': ['a.example', 'x.b.example'],
              'tls_certificate': str(folder / 'site.pem'), 'tls_key': str(folder / 'site.key')}  # fmt: skip
     yield '', right
-    yield 'tls_key: the key', right | {'tls_key': str(folder / 'other.key')}
-    yield 'tls_key: there is no file', right | {'tls_key': str(folder / 'missing')}
-    yield 'tls_certificate: there is no file', right | {'tls_certificate': ''}
+    yield 'tls_key must be the key', right | {'tls_key': str(folder / 'other.key')}
+    yield 'tls_key must be a file', right | {'tls_key': str(folder / 'missing')}
+    yield 'tls_certificate must be a file', right | {'tls_certificate': ''}
     yield 'not for c.example, x.y.b.example', right | {'flask_app_domains': ['a.example', 'c.example', 'x.y.b.example']}
-    yield 'must have a certificate', right | {'tls_certificate': str(folder / 'garbage')}
+    yield 'certificate and its key', right | {'tls_certificate': str(folder / 'garbage')}
     yield 'flask_app_domains must have at least one', right | {'flask_app_domains': []}
     yield "article's plain site", right | {'flask_app_bind': '127.0.0.1:5001'}
     yield 'names without `*`', right | {'tls_mode': 'acme', 'flask_app_domains': ['*.b.example']}
@@ -252,8 +252,8 @@ def test_folders_that_are_no_app_stop_the_run_before_a_host_is_touched(run, lack
     assert lacks in complaint(results) or lacks == 'locks'
 
 
-@pytest.mark.parametrize('says', ['tls_key: the key', 'tls_key: there is no file', 'tls_certificate: there is no file',
-                                  'not for c.example, x.y.b.example', 'must have a certificate', 'flask_app_domains must have at least one',
+@pytest.mark.parametrize('says', ['tls_key must be the key', 'tls_key must be a file', 'tls_certificate must be a file',
+                                  'not for c.example, x.y.b.example', 'certificate and its key', 'flask_app_domains must have at least one',
                                   "article's plain site", 'names without `*`'])  # fmt: skip
 def test_tls_that_cannot_be_stops_the_run_before_a_host_is_touched(run, says):
     results = run(f'tls {says}')

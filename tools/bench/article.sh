@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The article's steps, typed on a bare host by a user with sudo. Its app is there already, as ~/article.py.
-# Where the text is broken (docs/article.md), this does what it meant.
+# The article's steps on a bare host, for a user with sudo. The app is ~/article.py.
+# Errors of the article are corrected (docs/article.md).
 set -euo pipefail
 cd
 export DEBIAN_FRONTEND=noninteractive
-# pip of Debian 12 and older trusts nothing but its own list of authorities
+# pip of Debian 12 and older uses its own list of CAs
 export PIP_CERT=/etc/ssl/certs/ca-certificates.crt
 
 sudo apt-get -q update
@@ -13,7 +13,7 @@ python3 -m venv myflask
 cd myflask
 # shellcheck source=/dev/null
 source ./bin/activate
-# the pip of Python 3.6 looks for packages under a host name that is gone
+# Python 3.6 has a pip whose default index no longer exists
 for pip in ../pip-*.whl; do
   [ ! -e "$pip" ] || pip3 install "$pip"
 done

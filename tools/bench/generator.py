@@ -1,6 +1,6 @@
-"""Times the article's generator and the app's, in turn, on the host's own Python; prints one JSON object.
+"""Times the generators of the article and of the app, alternating, with the host's Python; prints one JSON object.
 
-Usage: generator.py ARTICLE APP ROUNDS     files of Python with a generate_random_string each
+Usage: generator.py ARTICLE APP ROUNDS     two Python files with a generate_random_string each
 """
 
 import json
@@ -21,7 +21,7 @@ for length, strings in (10, 5), (30, 1000):
     times = {"article": [], "flaskrandom": []}
     for _ in range(int(sys.argv[3])):
         for name, generate in ("article", article), ("flaskrandom", app):
-            # as many runs as take some milliseconds, so that the clock's own steps do not show
+            # enough runs for some milliseconds, because of the clock's resolution
             number = max(1, (60000 if name == "article" else 600000) // (length * strings))
             seconds = timeit.timeit(lambda: generate(length, strings, True, True, True, True), number=number)  # noqa: B023
             times[name].append(seconds / number * 1e6)

@@ -1,4 +1,4 @@
--- wrk's request and its answer as one line of JSON. Arguments: none for GET, or the body of a POST.
+-- Sends GET, or POST with the body given as the argument; prints wrk's result as one line of JSON.
 function init(arguments)
   if arguments[1] then
     wrk.method = "POST"

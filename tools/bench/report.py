@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Renders the figures of tools/bench/run: a page with tables, plots, and the short table of README.
+"""Renders the results of tools/bench/run: a page with tables, plots, and the summary in README.
 
-Without arguments it renders docs/bench/results.json anew.
+Run as a program, it renders docs/bench/results.json again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 
 ROOT = Path(__file__).resolve().parents[2]
 STACKS = ['article', 'flaskrandom']
-WAYS = {'flaskrandom': '', 'mitogen': 'with mitogen'}  # of running the playbook; not every host takes mitogen
+WAYS = {'flaskrandom': '', 'mitogen': 'with mitogen'}  # of running the playbook; some hosts do not support mitogen
 READMES = [ROOT / 'README.md', ROOT / 'README.zh-CN.md']
 MARKS = '<!-- written by make bench -->\n', '<!-- end of make bench -->\n'
 CHINESE = {
@@ -84,7 +84,7 @@ text { font: 13px system-ui, sans-serif; fill: #1f2328 }
 
 
 def rounded(figures):
-    """Figures with as many digits as mean something."""
+    """Figures rounded to five significant digits."""
     if isinstance(figures, dict):
         return {name: rounded(value) for name, value in figures.items()}
     if isinstance(figures, list):
@@ -93,42 +93,42 @@ def rounded(figures):
 
 
 def short(value: float) -> str:
-    """A figure as people read it: three digits, or all before the point."""
+    """A figure with three significant digits, or as an integer."""
     return f'{value:.0f}' if value >= 100 else f'{value:.3g}'
 
 
 def spread(values: list[float]) -> str:
-    """The median, and the least and the most behind it."""
+    """The median, with minimum and maximum in parentheses."""
     text = short(median(values))
     return text if len(values) == 1 else f'{text} ({short(min(values))}–{short(max(values))})'
 
 
 def of(rows: list[dict], name: str) -> list[float]:
-    """One figure of each round."""
+    """One value of each round."""
     return [row[name] for row in rows]
 
 
 def ratio(these: list[float], those: list[float]) -> str:
-    """The median of these as a multiple of the median of those; short rounds may have none."""
+    """The ratio of two medians; '' if the second is 0, as in short rounds."""
     return f'{median(these) / median(those):.2f}' if median(those) else ''
 
 
 def both(what: str, how: str) -> str:
-    """What was measured, and in which way if there is something to say of that."""
+    """A label of what was measured, and how, if that is not empty."""
     return f'{what}, {how}' if how else what
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """A table of Markdown; all columns but the first are numbers."""
+    """A Markdown table; all columns but the first are numbers."""
     lines = [head, ['---', *['---:'] * (len(head) - 1)], *rows]
     return ''.join(f'| {" | ".join(line)} |\n' for line in lines)
 
 
 def bars(title: str, series: list[str], groups: list[tuple[str, list[float]]], own_scale: bool) -> str:
-    """A plot in SVG: for each group a bar of each of two series.
+    """A bar plot in SVG with two series.
 
     Args:
-        own_scale: the longest bar of each group is as long as there is place, so bars compare within a group only.
+        own_scale: scale each group to its longest bar, so that bars are comparable within a group only.
     """
     top, step, left, width = 76, 50, 190, 800
     height = top + step * len(groups) + 10
@@ -152,7 +152,7 @@ def bars(title: str, series: list[str], groups: list[tuple[str, list[float]]], o
 
 
 def plots(figures: dict) -> dict[str, str]:
-    """All plots, by the names of their files."""
+    """All plots by file name."""
     loads = [row for row in figures['load'] if row['connections'] != 512]
     stacks = ["the article's stack", 'this host']
 
@@ -168,7 +168,7 @@ def plots(figures: dict) -> dict[str, str]:
 
 
 def headline(figures: dict, words: dict[str, str]) -> str:
-    """The short table of README, in English or with other words."""
+    """The summary table of README, in English or translated by `words`."""
 
     def say(text: str) -> str:
         return words.get(text, text)
@@ -194,7 +194,7 @@ def headline(figures: dict, words: dict[str, str]) -> str:
 
 
 def page(figures: dict) -> str:
-    """The page of all tables."""
+    """The page with all tables."""
     load = [
         [
             f'`{row["request"]}`',
@@ -275,7 +275,7 @@ def quote(readme: str, figures: dict) -> str:
 
 
 def write(figures: dict, folder: Path, readmes: list[Path]) -> None:
-    """Writes the page into a folder and the short table into READMEs."""
+    """Writes the page to a folder and the summary to READMEs."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in render(figures).items():
         (folder / name).write_text(text)

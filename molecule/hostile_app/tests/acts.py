@@ -1,6 +1,6 @@
-"""What a hostile app does, act by act, and the error that the deploy must report then.
+"""The acts of a hostile app, and the error that a deploy must report after each.
 
-Scripts and code begin with host/prelude.py, which explains the names that they use.
+host/prelude.py is prepended to scripts and code, and defines the names that they use.
 """
 
 from collections.abc import Mapping
@@ -11,20 +11,20 @@ NONE = MappingProxyType({})
 
 
 class Act(NamedTuple):
-    """One act against one deploy.
+    """One act against one deployment.
 
     Attributes:
         before: a script that runs as the app's account before the deploy.
-        during: a script that runs as the app's account again and again, until the deploy has ended.
-        code: what the new release does when it is imported, as the candidate and then under supervisor.
-        serving: what the release that serves before does when it is imported.
-        settings: further settings of the new release, or of the serving one when `serving` is given.
-        failure: pattern that the output must match when the deploy fails.
-        may: 'succeed', 'fail' or 'either', as the deploy may.
-        rollback: whether a rollback has to work as well, while the act goes on.
-        harms_itself: the app's site may be down until the act has ended.
-        tried: it succeeded against an earlier version of this project.
-        short: it is part of the short run, HOSTILE=short.
+        during: a script that runs as the app's account in a loop until the deploy has ended.
+        code: code of the new release, executed at import, as the candidate and then under supervisor.
+        serving: code of the previous release, executed at import.
+        settings: additional settings of the new release, or of the previous one if `serving` is given.
+        failure: pattern that the output must match if the deploy fails.
+        may: allowed results of the deploy, 'succeed', 'fail' or 'either'.
+        rollback: whether a rollback must work too, during the act.
+        harms_itself: whether the app's site may be down until the act has ended.
+        tried: whether it was successful against an earlier version of this project.
+        short: whether it is part of the short run, HOSTILE=short.
     """
 
     before: str = ''
@@ -41,18 +41,18 @@ class Act(NamedTuple):
 
 
 def health(code):
-    """Returns code of a release whose health check has this body."""
+    """Returns code of a release with this body of its health view."""
     return 'def act():\n    ' + code.replace('\n', '\n    ') + "\napp.view_functions['health'] = act\n"
 
 
-# Replaces both sockets; replaces every mark by which a process might be known to be ready.
+# Replace both sockets, and all markers that could make a process appear ready.
 SOCKETS = "for name in ('next', 'flaskrandom'):\n    put(f'{RUN}/{name}.sock', %s)\n"
 MARKS = """
 for pid in own_pids() + [1, os.getppid(), 4194304]:
     put(f'{RUN}/master-{pid}', %(make)s)
     put(f'{RUN}/ready-{pid}', %(make)s)
 """
-# A line of /proc/net/unix for a connection that waits at the app's socket.
+# A forged line of /proc/net/unix: a connection that waits to be accepted at the app's socket.
 WAITING = "b'\\0\\n0: 3 0 0 1 02 1 ' + os.fsencode(RUN) + b'/flaskrandom.sock'"
 
 COLOURS = r"""
@@ -65,7 +65,7 @@ FAIL_SUPERVISED = 'if SUPERVISED:\n    raise RuntimeError("not under supervisor"
 LONG_LINE = "if once(SUPERVISED):\n    for _ in range(100):\n        os.write(1, b'x' * 1000000)\n    os.write(1, b'\\n')\n"
 
 TOOL = {
-    # -- files in the place of marks by which a release tool might recognize a gunicorn
+    # -- files in place of ready markers
     'marks-are-links-to-a-secret': Act(during=MARKS % {'make': 'link(SECRET)'}, rollback=True, tried=True, short=True),
     'marks-are-fifos': Act(during=MARKS % {'make': 'os.mkfifo'}, rollback=True, tried=True),
     'marks-are-folders': Act(before="put(f'{RUN}/ready-x', os.mkdir)\nput(f'{RUN}/master-x', os.mkdir)\n", rollback=True, tried=True),
@@ -86,7 +86,7 @@ TOOL = {
         """,
         rollback=True,
     ),
-    # -- files in the place of its sockets
+    # -- files in place of its sockets
     'sockets-are-folders': Act(
         before="for name in ('next', 'flaskrandom'):\n    put(f'{RUN}/{name}.sock', lambda path: os.makedirs(path + '/a/b'))\n",
         failure='next.sock|not a socket',
@@ -97,7 +97,7 @@ TOOL = {
     'sockets-are-links-to-nothing': Act(
         before=SOCKETS % "link('/nonexistent/socket')", failure='next.sock|answer|gunicorn exited', may='either', harms_itself=True
     ),
-    # root must not connect to a socket that the app chose
+    # root must not connect to a socket that the app has chosen
     'sockets-lead-to-one-of-root': Act(
         during=SOCKETS % 'link(GUARD)', failure='answer|refuse|denied', may='either', harms_itself=True, short=True
     ),
@@ -170,8 +170,8 @@ TOOL = {
     ),
     'command-leaves-a-daemon': Act(settings={'commands': ["setsid sh -c 'trap \"\" TERM HUP; sleep 90' & echo begun"]}),
     'command-never-ends': Act(settings={'commands': ["trap '' TERM; while :; do sleep 1; done"]}, failure='not ended', may='fail'),
-    # -- answers of its health check
-    # a tool that stops reading early may take it for healthy
+    # -- responses of its health check
+    # may count as healthy, if only the beginning is read
     'health-never-ends': Act(
         code=health("return flask.Response(b'x' * 65536 for _ in iter(int, 1))"), failure='answer|time|long|large', may='either'
     ),
@@ -208,7 +208,7 @@ TOOL = {
     'serving-master-is-stopped': Act(before='for pid in gunicorns()[0]:\n    os.kill(pid, signal.SIGSTOP)\n', harms_itself=True),
     'candidate-stops-its-master': Act(code='if not SUPERVISED:\n    threading.Timer(4, os.kill, [os.getppid(), signal.SIGSTOP]).start()\n'),
     'candidate-is-never-ready': Act(
-        # it creates the marks of ready workers itself
+        # it creates ready markers itself
         code="if not SUPERVISED:\n    for pid in own_pids():\n        put(f'{RUN}/ready-{pid}', file(''))\n    time.sleep(60)\n",
         failure='workers|answer',
         may='fail',
@@ -227,7 +227,7 @@ TOOL = {
             orphan(squat)
         """
     ),
-    # then /proc/PID/cwd of the serving master leads to the new release
+    # so /proc/PID/cwd of the serving master points to the new release
     'serving-master-goes-to-the-new-release': Act(
         serving="""
             rename(b'gunicorn')
@@ -240,7 +240,7 @@ TOOL = {
         """,
         settings={'gunicorn': {'preload_app': True}},
     ),
-    # -- access that it must not have
+    # -- forbidden access
     'forbidden-writes': Act(
         before="""
             def allowed(what, work):
@@ -276,7 +276,7 @@ TOOL = {
         short=True,
     ),
     'disks-are-full': Act(
-        # what every account can fill, among it the file system of the files by which gunicorn knows that its workers live
+        # all that the account can fill, including the file system of gunicorn's heartbeat files
         before="""
             for folder, size in (('/dev/shm', 200), (RUN, 100), (SHARED + '/instance', 100)):
                 with contextlib.suppress(OSError), open(folder + '/filler', 'wb') as filler:
@@ -286,13 +286,13 @@ TOOL = {
     ),
 }
 
-# These target the roles, so the whole playbook runs.
+# Acts against the roles, which need a run of the playbook.
 WITNESS = """
 import os
 with open('/var/tmp/witness/%d-%d' % (os.geteuid(), os.getpid()), 'w') as witness:
     witness.write('%d as {name}' % os.geteuid())
 """
-# Writes a witness, and then behaves like the module of the standard library with the same name.
+# Writes a witness file, then replaces itself by the standard library's module of the same name.
 MODULE = (
     WITNESS
     + """
@@ -313,10 +313,10 @@ class Deploy(NamedTuple):
 
     Attributes:
         before, failure, may, tried, short: see Act.
-        files: text by name, added to the app's folder on the controller; a text that begins with 'link:' becomes a link.
+        files: files by name, added to the app's folder on the controller; a text that begins with 'link:' becomes a link.
         variables: extra variables of the playbook.
-        twice: whether the playbook runs with these variables before the act, too.
-        package: 'wheel' or 'source': a package of this kind is in requirements.txt and writes a witness as soon as it can.
+        twice: whether the playbook runs with these variables before the act too.
+        package: 'wheel' or 'source': adds a package of this kind to requirements.txt, which writes a witness file when possible.
     """
 
     before: str = ''
@@ -330,7 +330,7 @@ class Deploy(NamedTuple):
     short: bool = False
 
 
-# Replaces a shared folder; where that is denied, the deploy must succeed.
+# Replaces a shared folder; if that is denied, the deploy must succeed.
 REPLACE = "put('/srv/flaskrandom/shared/{path}', {make})\n"
 INDEX = 'http://127.0.0.1:8099/simple'  # see host/index.py
 THREE_LEVELS = {'flask_app_shared': ['instance', 'a/lib/systemd']}

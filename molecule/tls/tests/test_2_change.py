@@ -78,7 +78,7 @@ def test_a_failed_request_is_reported_and_the_old_certificate_stays(machine, roo
             # it does not store its accounts
             root('systemctl start pebble && rm -r /etc/letsencrypt/accounts')
     assert run.status == 2
-    assert 'https://localhost:14000/dir gave no certificate for one.test, two.test, three.test, nowhere.test' in run.words
+    assert 'https://localhost:14000/dir issued no certificate for one.test, two.test, three.test, nowhere.test' in run.words
     assert ('onnection refused' if fault == 'the server is down' else 'Domain: nowhere.test') in run.words
     assert machine.certificate('one.test').serial_number == serial
     assert machine.ask_tls('one.test').status == 200

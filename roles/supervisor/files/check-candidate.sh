@@ -1,8 +1,8 @@
 #!/bin/sh
 # check-candidate FILE: is FILE a valid part of supervisor's configuration?
 #
-# supervisord has no option for that. It reads everything before it opens its socket, so one whose socket can't be
-# opened stops there, before it starts a program: when that is what it complains about, the file is valid.
+# supervisord has no option for that. It reads its configuration before it opens its socket and starts programs, so
+# with a socket that cannot be opened it stops there: if that is its error, the file is valid.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
