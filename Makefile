@@ -1,7 +1,7 @@
 # Shortcuts for commands of Ansible and Molecule, which work without make too.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-all deploy check drift remove rollback releases dev lint unit molecule bench bundle audit docs lock
+.PHONY: help up down test test-all new secrets deploy check drift remove rollback releases dev lint unit molecule bench bundle audit docs lock
 
 HTTP_PORT ?= 8080
 SCENARIO ?= default
@@ -24,7 +24,10 @@ endif
 comma := ,
 host = -i '$(lastword $(subst @, ,$(HOST)))$(comma)' -u $(if $(findstring @,$(HOST)),$(firstword $(subst @, ,$(HOST))),ubuntu)
 nohost = $(error No host given. Run make $@ HOST=[user@]address[:port] or make $@ INVENTORY=path)
-target = $(if $(INVENTORY),-i '$(INVENTORY)',$(if $(HOST),$(host),$(nohost)))
+target = $(if $(INVENTORY),-i '$(INVENTORY)' $(vault),$(if $(HOST),$(host),$(nohost)))
+# the password of an inventory's secrets, where make new wrote one
+vault = $(shell folder='$(INVENTORY)'; [ -d "$$folder" ] || folder=$$(dirname "$$folder"); \
+	[ ! -f "$$folder/.vault-password" ] || echo "--vault-password-file '$$folder/.vault-password'")
 # REPLACE=1: this run's machine settings replace those of the machine's other apps, see docs/neighbours.md
 options = $(if $(KEY),--private-key '$(KEY)') $(if $(REPLACE),-e '{"preflight_replace": true}') $(ARGS)
 app = $(if $(APP),-e 'flask_app_src=$(abspath $(APP))')
@@ -53,6 +56,17 @@ IMAGES ?= ubuntu:18.04 debian:11 debian:12 debian:13
 test-all: ## run the scenario default on each of IMAGES=, and report their OS
 	for image in $(IMAGES); do $(MAKE) molecule SCENARIO=default IMAGE=$$image || exit; done
 	@for image in $(IMAGES); do IMAGE=$$image CACHE=.cache/machines tools/machines/engine image; done | sed -E 's/.*"os": "(.*)", "why": "(.*)".*/ran on \1: \2/'
+
+# Only from the command line: on WSL, for instance, the environment has a NAME too.
+given = $(if $(findstring command line,$(origin $1)),$(if $($1),--$2 '$($1)'))
+new: .venv/made ## write the inventory of APP=folder of a Flask app: HOST= of the machine, DIR= of the inventory, NAME= of the app
+	@python -m tools.new $(or $(call given,APP,app),$(error No app given. Run make new APP=folder)) \
+		$(foreach option,HOST:host KEY:key DIR:dir NAME:name,$(call given,$(firstword $(subst :, ,$(option))),$(lastword $(subst :, ,$(option)))))
+
+novault = $(error No .vault-password beside INVENTORY=$(INVENTORY). Run make secrets INVENTORY=path of an inventory that make new wrote)
+secrets: .venv/made ## edit the secrets of INVENTORY=path, which make new wrote
+	ansible-vault edit $(or $(vault),$(novault)) \
+		"$$([ -d '$(INVENTORY)' ] && echo '$(INVENTORY)' || dirname '$(INVENTORY)')/group_vars/all/vault.yml"
 
 deploy: .venv/made ## deploy to HOST=[user@]address[:port] or INVENTORY=path; KEY=private key, APP=folder of another Flask app
 	ansible-playbook $(target) playbook.yml $(app) $(options)

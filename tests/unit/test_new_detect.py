@@ -1,0 +1,242 @@
+"""make new: environment variables, data, commands, packages and the Python of an app."""
+
+import pytest
+from app_tree import app_tree
+
+from tools.new import detect
+
+APP = 'from flask import Flask\nimport os\napp = Flask(__name__)\n'
+
+
+def look(folder, text='', **files):
+    return detect.look(app_tree(folder, {'app.py': APP + text, **{name.replace('__', '/'): text for name, text in files.items()}}))
+
+
+def names(texts, folder):
+    """The paths of flask_app_shared of an app with this text."""
+    return look(folder, texts).variables.get('flask_app_shared', ([],))[0]
+
+
+# how a variable is read: what the app does without it, and its default
+READS = {
+    "os.environ['X_URL']": (2, ''),
+    "os.environ.get('X_URL')": (1, ''),
+    "os.getenv('X_URL')": (1, ''),
+    "os.getenv('X_URL', 'a')": (0, 'a'),
+    "os.getenv('X_URL', None)": (1, ''),
+    "os.environ.get('X_URL') or 'a'": (0, ''),
+    "int(os.environ.get('X_URL') or 25)": (0, ''),
+    "os.getenv('X_URL', 'postgresql://localhost/shop')": (1, 'postgresql://localhost/shop'),
+    "os.getenv('X_URL', 'redis://')": (1, 'redis://'),
+}
+
+
+@pytest.mark.parametrize('read', READS)
+def test_reads_of_the_environment_are_found(read, tmp_path):
+    setting = look(tmp_path, f'a = {read}\n').settings['X_URL']
+    assert (setting.need, setting.default) == READS[read]
+    assert setting.where == 'app.py:4'
+
+
+@pytest.mark.parametrize(
+    'text, need',
+    [
+        ("from os import environ\na = environ['X']\n", 2),
+        ("from os import environ as e, getenv\na = getenv('X')\n", 1),
+        ("from decouple import config\na = config('X')\n", 2),
+        ("from decouple import config\na = config('X', default='a')\n", 0),
+        ("from environs import Env\nenv = Env()\na = env.str('X')\n", 2),
+        ("from environs import Env\nenv = Env()\na = env('X', 'a')\n", 0),
+        ("app.config.from_envvar('X')\n", 2),
+        ("app.config.from_envvar('X', silent=True)\n", 1),
+        ("if os.environ.get('X'):\n    app.config.from_envvar('X')\n", 1),
+        ("try:\n    a = os.environ['X']\nexcept KeyError:\n    a = 1\n", 0),
+        ("a = make(environ_name='X')\n", 0),
+        ("os.environ['X'] = 'a'\n", None),
+    ],
+)
+def test_other_ways_to_read_the_environment(text, need, tmp_path):
+    setting = look(tmp_path, text).settings.get('X')
+    assert (setting.need if setting else None) == need
+
+
+def test_the_systems_own_variables_and_those_of_scripts_are_left_out(tmp_path):
+    found = look(
+        tmp_path, "a = os.environ['HOME'], os.environ['FLASK_DEBUG'], os.environ['PORT']\n", **{'deploy.py': "import os\nos.environ['Y']\n"}
+    )
+    assert not found.settings
+
+
+# names of variables: whether a value is generated, and whether it belongs into the vault
+KINDS = {
+    'SECRET_KEY': (True, True),
+    'JWT_SECRET_KEY': (True, True),
+    'SECURITY_PASSWORD_SALT': (True, True),
+    'SHOP_SECRET': (True, True),
+    'FERNET_KEY': (True, True),
+    'STRIPE_SECRET_KEY': (False, True),
+    'OAUTH_CLIENT_SECRET': (False, True),
+    'WEATHER_API_KEY': (False, True),
+    'DATABASE_URL': (False, True),
+    'MAIL_PASSWORD': (False, True),
+    'SECRET_KEY_FILE': (False, True),
+    'MAIL_SERVER': (False, False),
+    'MONKEY': (False, False),
+}
+
+
+@pytest.mark.parametrize('name', KINDS)
+def test_only_secrets_of_the_app_itself_are_generated(name, tmp_path):
+    setting = look(tmp_path, f"a = os.environ['{name}']\n").settings[name]
+    assert (setting.generated, setting.private) == KINDS[name]
+
+
+def test_a_secret_that_only_the_code_sets_is_said(tmp_path):
+    found = look(tmp_path, "app.config['SECRET_KEY'] = 'dev'\n")
+    assert not found.settings
+    assert 'SECRET_KEY is written in app.py:4' in ' '.join(found.unsure)
+
+
+def test_settings_by_prefix_get_a_secret(tmp_path):
+    assert list(look(tmp_path / 'a', 'app.config.from_prefixed_env()\n').settings) == ['FLASK_SECRET_KEY']
+    assert list(look(tmp_path / 'b', "app.config.from_prefixed_env('SHOP')\n").settings) == ['SHOP_SECRET_KEY']
+    loop = 'def load(app, prefix):\n    for key, value in os.environ.items():\n        pass\nload(app, prefix="SHOP_")\n'
+    assert list(look(tmp_path / 'c', loop).settings) == ['SHOP_SECRET_KEY']
+
+
+def test_the_configuration_for_production_is_chosen(tmp_path):
+    text = "config = {'development': 1, 'production': 2}\napp.config.from_object(config[os.getenv('FLASK_CONFIG') or 'development'])\n"
+    assert look(tmp_path, text).environment['FLASK_CONFIG'][0] == 'production'
+
+
+# how a path is made, and what of the app's folder is shared
+PATHS = {
+    "U = 'sqlite:///' + os.path.join(os.path.abspath(os.path.dirname(__file__)), 'app.db')": ['app.db'],
+    "here = os.path.dirname(__file__)\nU = f'sqlite:///{here}/data/shop.db'": ['data/shop.db'],
+    "from pathlib import Path\nU = 'sqlite:///' + str(Path(__file__).resolve().parent / 'app.db')": ['app.db'],
+    "U = 'sqlite:///{}'.format(os.path.join(app.instance_path, 'app.db'))": ['instance'],
+    "U = os.getenv('DATABASE_URL', 'sqlite:///app.db')": ['instance'],
+    "U = os.environ.get('DATABASE_URL') or 'sqlite:///app.db'": ['instance'],
+    "U = 'sqlite:///:memory:'": [],
+    "U = 'sqlite://'": [],
+    "app.config['UPLOAD_FOLDER'] = 'static/uploads'": ['static/uploads'],
+    "UPLOAD_FOLDER = os.path.join(app.root_path, 'uploads')": ['uploads'],
+    "UPLOAD_FOLDER = '/var/uploads'": [],
+    "class Config:\n    base = os.path.dirname(__file__)\n    UPLOADED_PHOTOS_DEST = os.path.join(base, 'photos')": ['photos'],
+    "def logs():\n    if not os.path.exists('logs'):\n        os.mkdir('logs')": ['logs'],
+    "from logging.handlers import RotatingFileHandler\nRotatingFileHandler('logs/shop.log')": ['logs'],
+    "import sqlite3\ndef db():\n    return sqlite3.connect('shop.db')": ['shop.db'],
+    "other = Flask('x', instance_relative_config=True)": ['instance'],
+    "a = 'sqlite:///data/a.db'\nos.makedirs('instance/data')": ['instance'],
+}
+
+
+@pytest.mark.parametrize('text', PATHS)
+def test_what_the_app_writes_to_is_shared(text, tmp_path):
+    assert names(text + '\n', tmp_path) == PATHS[text]
+
+
+def test_a_database_beside_the_package_of_old_flask_sqlalchemy(tmp_path):
+    files = {'shop/__init__.py': APP + "U = 'sqlite:///shop.db'\n", 'requirements.txt': 'Flask-SQLAlchemy==2.5.1\n'}
+    assert detect.look(app_tree(tmp_path, files)).variables['flask_app_shared'][0] == ['shop/shop.db']
+
+
+def test_a_folder_with_files_of_the_app_is_not_shared(tmp_path):
+    found = look(tmp_path, "UPLOAD_FOLDER = 'uploads'\n", uploads__logo='x')
+    assert 'flask_app_shared' not in found.variables
+    assert 'uploads (UPLOAD_FOLDER of app.py:4) has files of the app' in ' '.join(found.unsure)
+
+
+def test_a_database_outside_the_app_is_said(tmp_path):
+    assert 'has its database in /tmp/shop.db' in ' '.join(look(tmp_path, "U = 'sqlite:////tmp/shop.db'\n").unsure)
+
+
+def commands(found):
+    return [found.variables.get(f'flask_app_{kind}_commands', ([],))[0] for kind in ('init', 'release')]
+
+
+def test_migrations_run_for_each_release(tmp_path):
+    files = {'migrations__env.py': '', 'requirements.txt': 'flask-migrate\n'}
+    assert commands(look(tmp_path, **files)) == [[], ['FLASK_APP=app flask db upgrade']]
+
+
+def test_migrations_of_alembic_alone(tmp_path):
+    assert commands(look(tmp_path, **{'alembic.ini': '', 'requirements.txt': 'alembic\n'})) == [[], ['alembic upgrade head']]
+
+
+def test_migrations_of_a_package_in_src(tmp_path):
+    files = {'src/shop/__init__.py': APP, 'src/shop/migrations/env.py': '', 'requirements.txt': 'flask-migrate\n'}
+    assert commands(detect.look(app_tree(tmp_path, files))) == [
+        [],
+        ['PYTHONPATH=src FLASK_APP=shop flask db upgrade -d src/shop/migrations'],
+    ]
+
+
+def test_the_procfiles_release_command(tmp_path):
+    found = look(tmp_path, Procfile='release: flask db upgrade && flask seed\nweb: gunicorn app:app\nworker: celery -A app worker\n')
+    assert commands(found) == [[], ['FLASK_APP=app flask db upgrade']]
+    assert 'Procfile also runs `flask seed`' in ' '.join(found.unsure)
+    assert found.missing == ['worker of the Procfile (celery -A app worker)']
+
+
+def test_a_command_that_makes_the_tables_runs_once(tmp_path):
+    text = "import click\n@click.command('init-db')\ndef init():\n    db.create_all()\n"
+    assert commands(look(tmp_path, text)) == [['FLASK_APP=app flask init-db'], []]
+
+
+def test_tables_that_each_start_makes_are_made_before_all_workers_do(tmp_path):
+    assert commands(look(tmp_path, 'with app.app_context():\n    db.create_all()\n')) == [[], ['FLASK_APP=app flask routes']]
+
+
+def test_tables_that_only_a_script_makes_are_made_once(tmp_path):
+    init, release = commands(look(tmp_path, "db = 1\nif __name__ == '__main__':\n    db.create_all()\n    app.run()\n"))
+    assert init == ["python -c 'from app import app as made, db; made.app_context().push(); db.create_all()'"]
+    assert release == []
+
+
+# the file with the packages, and its text
+LOCKS = {
+    'uv.lock': '[[package]]\nname = "celery"\nversion = "5.6.2"\n',
+    'poetry.lock': '[[package]]\nname = "celery"\nversion = "5.6.2"\n',
+    'pdm.lock': '[[package]]\nname = "celery"\nversion = "5.6.2"\n',
+    'pylock.toml': '[[packages]]\nname = "celery"\nversion = "5.6.2"\n',
+    'Pipfile.lock': '{"default": {"celery": {"version": "==5.6.2"}}}',
+    'requirements.txt': '# lock\nCelery[redis]==5.6.2 \\\n    --hash=sha256:1\n-e .\n',
+    'pyproject.toml': '[project]\nname = "a"\ndependencies = ["celery[redis]>=5"]\n',
+    'setup.py': 'from setuptools import setup\nsetup(name="a", install_requires=["celery>=5"])\n',
+}
+
+
+@pytest.mark.parametrize('lock', LOCKS)
+def test_packages_are_known_by_each_kind_of_lock(lock, tmp_path):
+    found = look(tmp_path, **{lock: LOCKS[lock]})
+    assert found.packages == lock
+    assert found.missing == ['celery worker']
+
+
+def test_included_requirements_and_debians_packages(tmp_path):
+    found = look(
+        tmp_path, **{'requirements.txt': '-r requirements/prod.txt\n', 'requirements__prod.txt': 'psycopg2==2.9\n-r ../../../etc/x\n'}
+    )
+    assert found.variables['flask_app_packages'] == (['libpq5'], 'for psycopg2')
+    assert 'PostgreSQL' in ' '.join(found.unsure)
+    bundled = look(tmp_path / 'b', **{'requirements.txt': 'psycopg[binary]\n'})
+    assert 'flask_app_packages' not in bundled.variables
+
+
+@pytest.mark.parametrize(
+    'file, text, version, hint',
+    [
+        ('.python-version', '3.12.4\n', '3.12', ''),
+        ('runtime.txt', 'python-3.11.2', '3.11', ''),
+        ('runtime.txt', 'python-3.6.5', None, 'runtime.txt asks for Python 3.6'),
+        ('pyproject.toml', '[project]\nrequires-python = ">=3.11"\n', None, 'pyproject.toml asks for Python >=3.11'),
+        ('pyproject.toml', '[tool.poetry.dependencies]\npython = "^3.10"\n', None, 'pyproject.toml asks for Python ^3.10'),
+        ('setup.py', 'setup(python_requires=">=3.9")\n', None, 'setup.py asks for Python >=3.9'),
+        ('Pipfile', '[requires]\npython_version = "3.10"\n', '3.10', ''),
+    ],
+)
+def test_the_python_that_the_app_asks_for(file, text, version, hint, tmp_path):
+    found = look(tmp_path, **{file: text})
+    assert found.variables.get('flask_app_python', (None,))[0] == version
+    assert found.python == hint

@@ -1,0 +1,134 @@
+"""Puts together what is known of an app."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import commands, data, entry, environment, hints, packages, routes, settings
+from .source import Source
+
+# beside the web process; what runs them is not part of this project
+WORKERS = {'celery': 'celery worker', 'rq': 'rq worker', 'flask-rq2': 'rq worker', 'huey': 'huey consumer', 'dramatiq': 'dramatiq worker'}
+SERVERS = {
+    'redis': 'Redis', 'flask-redis': 'Redis', 'rq': 'Redis', 'psycopg2': 'PostgreSQL', 'psycopg2-binary': 'PostgreSQL',
+    'psycopg': 'PostgreSQL', 'psycopg-binary': 'PostgreSQL', 'asyncpg': 'PostgreSQL', 'pymysql': 'MySQL',
+    'mysqlclient': 'MySQL', 'pymongo': 'MongoDB',
+    'elasticsearch': 'Elasticsearch', 'pylibmc': 'memcached',
+}  # fmt: skip
+
+
+@dataclass
+class App:
+    """What is known of an app.
+
+    Attributes:
+        variables: of this project's, by name: value and why.
+        settings: environment variables that the app reads.
+        environment: those that get a value: value and why.
+        python: a comment on flask_app_python, '' where the app asks for none.
+        packages: file with the app's packages.
+        unsure: what the user should look at.
+        missing: what this project does not run yet.
+    """
+
+    variables: dict[str, tuple[object, str]] = field(default_factory=dict)
+    settings: dict[str, settings.Setting] = field(default_factory=dict)
+    environment: dict[str, tuple[str, str]] = field(default_factory=dict)
+    python: str = ''
+    packages: str = ''
+    unsure: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+def look(folder: Path) -> App:
+    """Looks at an app's folder; runs nothing of it."""
+    source = Source(folder)
+    app = App()
+    found = entry.find(source)
+    app.packages, versions = packages.packages(source)
+    named = set(packages.direct(source)) or set(versions)
+    if not app.packages:
+        app.unsure.append('No file names the packages: neither a lock, requirements.txt, pyproject.toml nor setup.py was found.')
+    if source.unread:
+        app.unsure.append(f'Not read, because they are no Python of this computer\'s version: {", ".join(source.unread[:5])}.')
+    python(app, source)
+    if found is None:
+        app.unsure.append('flask_app_wsgi: no Flask object and no factory was found. Set it to module:object, such as shop.web:app.')
+        return app
+    app.variables['flask_app_wsgi'] = found.wsgi, found.why
+    app.unsure += found.unsure
+    gunicorn(app, source, found, named)
+    path, why, unsure = routes.Routes(source, entry.Finder(source)).health()
+    app.variables['flask_app_health_path'] = path, why
+    app.unsure += unsure
+    modules = list(settings.belongs(source, found.wsgi.partition(':')[0]))
+    app.settings, app.environment, unsure = environment.find(source, modules, found)
+    app.unsure += unsure
+    shared, unsure = data.shared(source, modules, versions, found)
+    if shared:
+        app.variables['flask_app_shared'] = sorted(shared), '; '.join(f'{path}: {why}' for path, why in sorted(shared.items()))
+    app.unsure += unsure
+    release, init, unsure = commands.before(source, modules, {**versions, **dict.fromkeys(named, '')}, found)
+    for name, wanted in (('flask_app_init_commands', init), ('flask_app_release_commands', release)):
+        if wanted:
+            app.variables[name] = list(wanted), '; '.join(wanted.values())
+    app.unsure += unsure
+    debian = sorted({packages.DEBIAN[name] for name in named if name in packages.DEBIAN})
+    if debian:
+        app.variables['flask_app_packages'] = debian, f'for {", ".join(sorted(name for name in named if name in packages.DEBIAN))}'
+    beside(app, source, named)
+    return app
+
+
+def python(app: App, source: Source) -> None:
+    """Which Python the app asks for."""
+    version, range_, where = packages.python(source)
+    if version and tuple(map(int, version.split('.'))) >= (3, 8):
+        app.variables['flask_app_python'] = version, where
+    elif version or range_:
+        app.python = f'{where} asks for Python {version or range_}'
+
+
+def gunicorn(app: App, source: Source, found: entry.Entry, named: set[str]) -> None:
+    """gunicorn's settings: those of the app's own command line, and what its packages need."""
+    told = found.start.options if found.start else {}
+    where = found.start.where if found.start else ''
+    wanted = {name: told[name] for name in ('worker_class', 'threads', 'timeout') if name in told}
+    why = [f'{where} starts it so'] if wanted else []
+    if source.base:
+        wanted['pythonpath'] = source.base
+        why.append(f'the modules are in {source.base}/')
+    if isinstance(told.get('workers'), int) and told['workers'] > 0:
+        app.variables['flask_app_workers'] = told['workers'], where
+    if 'flask-socketio' in named:
+        app.variables['flask_app_workers'] = 1, 'Flask-SocketIO: the requests of a client must reach the same process'
+        kind = next((kind for kind in ('gevent', 'eventlet') if kind in named), '')
+        wanted |= {'worker_class': kind} if kind else {'threads': 100}
+        why.append('Flask-SocketIO: each client holds a connection')
+    kind = str(wanted.get('worker_class', ''))
+    if kind in ('gevent', 'eventlet') and kind not in named:
+        app.unsure.append(f'flask_app_gunicorn: {where} asks for {kind} workers, but no package {kind} is named.')
+    if wanted:
+        app.variables['flask_app_gunicorn'] = wanted, '; '.join(why)
+
+
+def beside(app: App, source: Source, named: set[str]) -> None:
+    """What the app has that this project does not run yet, and the servers that it needs."""
+    processes = {name: command for name, command in hints.processes(source).items() if name not in ('web', 'release')}
+    app.missing += [f'{name} of the Procfile ({command})' for name, command in processes.items()]
+    if not processes:
+        app.missing += sorted({WORKERS[name] for name in named if name in WORKERS})
+    static = sorted({path[: path.index('static/') + 6] for path in source.files if re.search(r'(^|/)static/', path)})
+    if static:
+        app.missing.append(f'static files, which the app serves itself ({", ".join(static[:3])})')
+    servers = sorted({SERVERS[name] for name in named if name in SERVERS})
+    if servers:
+        app.unsure.append(
+            f'{" and ".join(servers)}: the app has a client of it, and this project sets up no such server. Give it an address of one.'
+        )
+    if named & {'apscheduler', 'flask-apscheduler'}:
+        app.unsure.append('APScheduler: if the app runs it, each worker runs all jobs. Then set flask_app_workers to 1.')
+    if named & {'flask-socketio', 'flask-sock', 'simple-websocket'}:
+        app.unsure.append('Websockets: the site passes no upgrades on yet; Flask-SocketIO falls back to long polling.')

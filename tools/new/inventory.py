@@ -1,0 +1,173 @@
+"""Writes an inventory: hosts.yml, group_vars/all/main.yml, the vault and its password."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from . import vault
+from .detect import App
+from .settings import Setting
+
+PLACEHOLDER = 'address-of-the-machine.invalid'  # .invalid belongs to nobody; the checks refuse it
+ORDER = (
+    'flask_app_wsgi', 'flask_app_python', 'flask_app_workers', 'flask_app_gunicorn', 'flask_app_packages', 'flask_app_shared',
+    'flask_app_init_commands', 'flask_app_release_commands', 'flask_app_health_path',
+)  # fmt: skip
+
+
+def inline(value: object) -> str:
+    """A value as YAML on one line."""
+    return yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True).removesuffix('\n...\n').strip()
+
+
+def hosts(name: str, host: str, key: str) -> str:
+    """hosts.yml.
+
+    Args:
+        name: of the app.
+        host: [user@]address[:port], '' for a placeholder.
+        key: private key of ssh, '' for ssh's own choice.
+    """
+    user, _, address = host.rpartition('@')
+    port = ''
+    if address.count(':') == 1 or address.startswith('['):
+        address, _, port = address.rpartition(':') if not address.endswith(']') else (address, '', '')
+    lines = [
+        '---',
+        '# One entry is the app on one machine; a second machine is a second entry.',
+        'all:',
+        '  hosts:',
+        f'    {inline(name)}:',
+        '      # the machine, as ssh reaches it' if host else '      # to fill in: the address of the machine',
+        f'      ansible_host: {inline(address.strip("[]")) if host else PLACEHOLDER}',
+        '      # logs in there and has sudo',
+        f'      ansible_user: {inline(user or "ubuntu")}',
+    ]
+    if port:
+        lines += ['      # of ssh', f'      ansible_port: {inline(int(port) if port.isdigit() else port)}']
+    if key:
+        lines += ['      # for ssh', f'      ansible_ssh_private_key_file: {inline(key)}']
+    return '\n'.join(lines) + '\n'
+
+
+def meaning(setting: Setting) -> str:
+    """What a comment says of a setting."""
+    if setting.need == 2:
+        return f'{setting.where} fails without it'
+    if setting.need == 1:
+        return f'{setting.where} has no value for it' if not setting.default else f'{setting.where} has {setting.default}'
+    return f'{setting.where} has a value of its own' + (f': {setting.default}' if setting.default else '')
+
+
+def block(name: str, active: dict[str, tuple[str, str]], settings: list[Setting]) -> list[str]:
+    """A dictionary of environment variables.
+
+    Args:
+        name: of this project's variable.
+        active: values and reasons by name.
+        settings: those that the user may fill in.
+    """
+    lines = []
+    if active:
+        lines.append(f'{name}:')
+        for variable, (value, why) in active.items():
+            lines += [f'  # {why}', f'  {variable}: {inline(value)}']
+    mark = '  # ' if active else '#   '
+    if settings and not active:
+        lines.append(f'# {name}:')
+    for setting in sorted(settings, key=lambda setting: (-setting.need, setting.name)):
+        value = '"{release}/settings.py"' if setting.use == 'file' else '""'
+        lines.append(f'{mark}{setting.name}: {value} # {meaning(setting)}'.replace('\n', ' '))
+    return lines
+
+
+def known() -> set[str]:
+    """The app's variables that this checkout has."""
+    spec = yaml.safe_load((Path(__file__).resolve().parents[2] / 'roles/flask-app/meta/argument_specs.yml').read_text())
+    return set(spec['argument_specs']['main']['options'])
+
+
+def variables(app: App, folder: Path, name: str, repository: list[str]) -> str:
+    """group_vars/all/main.yml."""
+    lines = ['---', '# docs/variables.md has all variables and what they mean.', '']
+    lines += ['# names the account, the folders and the service on the machine', f'flask_app_name: {inline(name)}']
+    lines += ['# deployed as it is at that moment', f'flask_app_src: {inline(str(folder))}', *repository]
+    here = known()
+    for variable in ORDER:
+        if variable in app.variables:
+            value, why = app.variables[variable]
+            lines += [f'# {why}', f'{"" if variable in here else "# "}{variable}: {inline(value)}']
+        elif variable == 'flask_app_wsgi':
+            lines += ['# to fill in: module:object, or module:factory()', '# flask_app_wsgi: ""']
+        elif variable == 'flask_app_python' and app.python:
+            lines += [f'# {app.python}; to be set where the machine has another one', '# flask_app_python: "3.12"']
+    lines += ['', "# host names of the site; with them, a certificate of Let's Encrypt"]
+    lines += ['# flask_app_domains: [www.example.com]', '# tls_mode: acme']
+    plain = [setting for setting in app.settings.values() if not setting.private and setting.name not in app.environment]
+    secrets = [setting.name for setting in app.settings.values() if setting.private]
+    if app.environment or plain:
+        lines += ['', '# Environment variables that the app reads; those with a # in front are for you to decide.']
+        lines += block('flask_app_environment', app.environment, plain)
+    lines += ['', f'# Secret ones are in vault.yml, which `make secrets` opens: {", ".join(secrets) or "none so far"}.']
+    return '\n'.join(lines) + '\n'
+
+
+def secrets(app: App) -> str:
+    """What vault.yml says before it is encrypted."""
+    generated = {s.name: (vault.random_secret(), f'{s.where} reads it; generated') for s in app.settings.values() if s.generated}
+    given = [setting for setting in app.settings.values() if setting.private and not setting.generated]
+    lines = ['---', '# Environment variables that only root and the app may read on the machine.']
+    if not generated:
+        lines += ['flask_app_secrets: {}', *(['# instead of {}, as far as the app needs them:'] if given else [])]
+    return '\n'.join([*lines, *block('flask_app_secrets', generated, given)]) + '\n'
+
+
+def repository(folder: Path, checkout: Path) -> list[str]:
+    """Lines that deploy what is in git instead of the folder, to be uncommented; [] for a folder that is in no repository."""
+    git = ['git', '-C', str(folder)]
+    # a repository's own settings can name programs that git runs
+    safe = [*git, '-c', 'core.fsmonitor=false']
+    if not shutil.which('git'):
+        return []
+    top = subprocess.run([*safe, 'rev-parse', '--show-toplevel'], capture_output=True, text=True, check=False)
+    if top.returncode or Path(top.stdout.strip()).resolve() == checkout.resolve():
+        return []
+    url = subprocess.run([*safe, 'config', '--get', 'remote.origin.url'], capture_output=True, text=True, check=False).stdout.strip()
+    if not url or url.startswith(('/', '.')):
+        return []
+    if '://' in url and '@' in url.partition('://')[2].partition('/')[0]:
+        scheme, _, rest = url.partition('://')
+        # no password of somebody's checkout
+        url = url if scheme == 'ssh' else f'{scheme}://{rest.partition("@")[2]}'
+    below = folder.resolve().relative_to(Path(top.stdout.strip()).resolve()).as_posix()
+    lines = ['# instead of the folder, what has been pushed:', f'# flask_app_repo: {inline(url)}']
+    return lines + ([f'# flask_app_repo_path: {inline(below)}'] if below != '.' else [])
+
+
+def write(target: Path, texts: dict[str, str], secret: str) -> None:
+    """Writes an inventory in one step, so that there is never half of one.
+
+    Args:
+        target: its folder, which must not be there.
+        texts: of the files, by path.
+        secret: what the vault has.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f'.{target.name}.', dir=target.parent))
+    try:
+        for path, text in texts.items():
+            (made / path).parent.mkdir(parents=True, exist_ok=True)
+            (made / path).write_text(text, encoding='utf-8')
+        (made / '.gitignore').write_text(f'{vault.PASSWORD_FILE}\n')
+        (made / 'group_vars/all/vault.yml').write_bytes(vault.encrypt(secret, vault.write_password(made)))
+        made.chmod(0o755)
+        os.rename(made, target)
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
