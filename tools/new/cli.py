@@ -91,10 +91,10 @@ def report(app: detect.App, target: Path, host: str) -> str:
     if app.python:
         unsure.append(f'{app.python}. Set flask_app_python where the machine has another one.')
     unsure += [f'{setting.name}: {setting.where} fails without it.' for setting in needed]
-    if maybe:
-        unsure.append(f'Read from the environment, without a value: {", ".join(setting.name for setting in maybe)}.')
-    if own:
-        unsure.append(f'Read from the environment, with a value of the app\'s own: {", ".join(setting.name for setting in own)}.')
+    for settings, what in ((maybe, 'without a value'), (own, 'with a value of its own')):
+        if settings:
+            more = f' and {len(settings) - 8} more' if len(settings) > 8 else ''
+            unsure.append(f'The app reads {", ".join(setting.name for setting in settings[:8])}{more} from the environment, {what}.')
     if unsure:
         lines += ['', 'Not sure:', *(f'  - {text}' for text in unsure)]
     if app.missing:

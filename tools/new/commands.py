@@ -102,13 +102,15 @@ def before(
                 f'{where} also runs `{command}`, left out here: it belongs into flask_app_init_commands or, if it makes files, a build.'
             )
     command, why = migrations(source, versions, prefix)
+    migrates = bool(command or release)
     at_start: dict[str, str] = {}
     for module in modules:
         calls = Calls(source, module)
         calls.visit(module.tree)
         at_start |= calls.at_start
-        init |= {f'{prefix}flask {name}': f'{where} makes the tables' for name, where in calls.commands.items()}
-        for name, where in calls.in_main if module is entry.module and not calls.commands else []:
+        if not migrates:
+            init |= {f'{prefix}flask {name}': f'{where} makes the tables' for name, where in calls.commands.items()}
+        for name, where in calls.in_main if module is entry.module and not (calls.commands or migrates) else []:
             owner, _, item = entry.wsgi.partition(':')
             text = f'from {owner} import {item.partition("(")[0]} as made, {name}; made.app_context().push(); {name}.create_all()'
             if '(' not in item and name.isidentifier():

@@ -98,9 +98,11 @@ class Paths:
 
 def inside(path: str, relative_to: str = '') -> str:
     """The part of a path below the app's folder, '' for one outside; a relative one is taken from a folder of the app."""
+    if path.startswith(('~', ':')):
+        return ''
     if not path.startswith('/'):
         path = posixpath.join(ROOT, relative_to, path)
-    path = posixpath.normpath(path)
+    path = posixpath.normpath(re.sub('^/+', '/', path))
     return path[len(ROOT) + 1 :] if path.startswith(f'{ROOT}/') else ''
 
 
@@ -130,8 +132,12 @@ def shared(source: Source, modules: list[Module], versions: dict[str, str], entr
     old = versions.get('flask-sqlalchemy', '').startswith(('1.', '2.'))
     package = posixpath.dirname(entry.module.path)
     for module in modules:
+        classes = [node.name for node in module.tree.body if isinstance(node, ast.ClassDef)]
+        others = re.compile('Test|Dev' if any('Prod' in name for name in classes) else 'Test')
         for node in ast.walk(module.tree):
             local = {}
+            if isinstance(node, ast.ClassDef) and others.search(node.name):
+                continue  # a configuration for developers
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
                 local = {t.id: s.value for s in ast.walk(node) if isinstance(s, ast.Assign) for t in s.targets if isinstance(t, ast.Name)}
             elif node is not module.tree:
@@ -163,7 +169,7 @@ def look(tree: ast.AST, paths: Paths, found: dict[str, str], unsure: list[str], 
             continue
         text = paths.value(value)
         if database := re.fullmatch(r'sqlite(?:\+\w+)?:///(.+?)(\?.*)?', text):
-            if database[1].startswith(':memory:'):
+            if not re.search(r'[A-Za-z]', database[1]) or database[1].startswith(':memory:'):
                 continue
             path = inside(database[1], databases)
             if path:
@@ -180,6 +186,11 @@ def look(tree: ast.AST, paths: Paths, found: dict[str, str], unsure: list[str], 
             if name in MAKES and (path := inside(text)) and text:
                 found.setdefault(path, f'{paths.module.where(node)} makes it')
             elif name.rpartition('.')[2] in LOGGERS and text and (path := inside(text)):
-                found.setdefault(posixpath.dirname(path) or path, f'the log of {paths.module.where(node)}')
+                if posixpath.dirname(path):
+                    found.setdefault(posixpath.dirname(path), f'the log of {paths.module.where(node)}')
+                else:
+                    unsure.append(
+                        f'{paths.module.where(node)} may write the log {path} into the release, where it may not. Standard error is logged.'
+                    )
             elif name == 'sqlite3.connect' and text and (path := inside(text)):
                 found.setdefault(instance if path.startswith(f'{instance}/') else path, f'the database of {paths.module.where(node)}')

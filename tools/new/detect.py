@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import commands, data, entry, environment, hints, packages, routes, settings
+from . import apps, commands, data, entry, environment, hints, packages, routes, settings
 from .source import Source
 
 # beside the web process; what runs them is not part of this project
@@ -60,7 +60,7 @@ def look(folder: Path) -> App:
     app.variables['flask_app_wsgi'] = found.wsgi, found.why
     app.unsure += found.unsure
     gunicorn(app, source, found, named)
-    path, why, unsure = routes.Routes(source, entry.Finder(source)).health()
+    path, why, unsure = routes.Routes(source, apps.Finder(source)).health()
     app.variables['flask_app_health_path'] = path, why
     app.unsure += unsure
     modules = list(settings.belongs(source, found.wsgi.partition(':')[0]))
@@ -126,7 +126,7 @@ def beside(app: App, source: Source, named: set[str]) -> None:
     servers = sorted({SERVERS[name] for name in named if name in SERVERS})
     if servers:
         app.unsure.append(
-            f'{" and ".join(servers)}: the app has a client of it, and this project sets up no such server. Give it an address of one.'
+            f'The app has a client for {" and ".join(servers)}, which this project does not set up: give it the address of a server.'
         )
     if named & {'apscheduler', 'flask-apscheduler'}:
         app.unsure.append('APScheduler: if the app runs it, each worker runs all jobs. Then set flask_app_workers to 1.')

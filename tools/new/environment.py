@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import re
 
-from .entry import Entry, configurations
+from .apps import configurations
+from .entry import Entry
 from .settings import Reads, Setting, read
 from .source import Source
 from .tree import Module, constant, dotted

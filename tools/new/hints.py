@@ -81,7 +81,11 @@ def processes(source: Source) -> dict[str, str]:
 
 def commands_of(line: str) -> list[str]:
     """The commands of a shell line one by one, without the `exec` in front."""
-    return [re.sub(r'^(exec|eval|cmd=)\s*["\']?', '', part.strip()) for part in re.split(r'&&|\|\||;', line) if part.strip()]
+    return [
+        re.sub(r'^(exec|eval|cmd=)\s*["\']?', '', part.strip())
+        for part in re.split(r'&&|\|\||;', re.sub(r'\s#.*', '', line))
+        if part.strip()
+    ]
 
 
 def start_of(line: str, where: str) -> Start | None:

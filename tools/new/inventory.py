@@ -58,6 +58,8 @@ def hosts(name: str, host: str, key: str) -> str:
 
 def meaning(setting: Setting) -> str:
     """What a comment says of a setting."""
+    if setting.name == 'SERVER_NAME' and setting.need < 2:
+        return f'{setting.where}; with it, the app answers to no other name, so it must be the first of flask_app_domains'
     if setting.need == 2:
         return f'{setting.where} fails without it'
     if setting.need == 1:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .entry import Finder
+from .apps import Finder
 from .source import Source
 from .tree import Module, constant, dotted
 

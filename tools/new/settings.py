@@ -13,7 +13,7 @@ from .tree import Module, constant, dotted
 # the system's, flask's and the developer's own
 NOT_THE_APPS = re.compile(
     r'(PATH|HOME|USER|USERNAME|LOGNAME|LANG|LC_\w+|TZ|TERM|SHELL|EDITOR|PWD|TMPDIR|HOSTNAME|HOST|PORT|CI|DISPLAY|PYTHON\w*|VIRTUAL_ENV|'
-    r'FLASK_(APP|ENV|DEBUG|RUN_\w+|SKIP_DOTENV)|WERKZEUG_\w+|GUNICORN_\w+|TEST(ING)?_\w+|SERVER_SOFTWARE|DYNO|HEROKU_\w+|VERCEL\w*|'
+    r'FLASK_(APP|ENV|DEBUG|RUN_\w+|SKIP_DOTENV|COVERAGE)|WERKZEUG_\w+|GUNICORN_\w+|(TEST|TESTING|DEV|DEVELOPMENT)_\w+|SERVER_SOFTWARE|DYNO|HEROKU_\w+|VERCEL\w*|'
     r'GITHUB_(ACTIONS|REF\w*|SHA|REPOSITORY)|GIT_\w+|SSH_\w+|XDG_\w+|COLUMNS|NO_COLOR|COVERAGE\w*|PYTEST\w*|DEBUG|WEB_CONCURRENCY|'
     r'DOCKER\w*|KUBERNETES\w*)'
 )
@@ -164,10 +164,11 @@ class Reads(ast.NodeVisitor):
 
 
 def belongs(source: Source, entry: str) -> Iterator[Module]:
-    """The modules that serve: packages, and of the scripts beside them those that the entry point imports."""
+    """The modules that serve: those that the entry point imports, and the rest of their packages, which may be imported by name."""
     reached = source.reached(entry)
+    packages = {name.partition('.')[0] for name in reached}
     for name, module in source.modules.items():
-        if name in reached or ('.' in name and not name.startswith(('migrations.', 'scripts.', 'alembic.', 'utils.', 'tools.'))):
+        if name in reached or ('.' in name and name.partition('.')[0] in packages):
             yield module
 
 
