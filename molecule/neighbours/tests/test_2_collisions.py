@@ -3,7 +3,7 @@
 import pytest
 
 COLLISIONS = {
-    'domain': {'flask_app_domains': ['www.shop.test']},
+    'domain': {'flask_app_domains': ['www.shop.example.com']},
     'default site': {'flask_app_domains': []},
     'name': {'flask_app_name': 'my-shop', 'flask_app_user': 'other'},
     'account': {'flask_app_user': 'shop'},

@@ -30,7 +30,7 @@ def test_removing_apps_costs_the_others_no_request(neighbours, root):
             neighbours.play('remove.yml', inventory_of(neighbours, name, f'{name}.test'))
         neighbours.play('remove.yml', neighbours.inventory('article', {'article': {}}))
     assert root('ls /etc/flask-host/apps.d').split() == ['four.json', 'my_shop.json', 'two.json']
-    assert neighbours.ask('shop.test').status == neighbours.ask('three.test').status == 404
+    assert neighbours.ask('shop.example.com').status == neighbours.ask('three.test').status == 404
     assert 'three' not in root('ls /srv /etc/nginx/sites-enabled /etc/supervisor/conf.d /run /usr/local/sbin; getent passwd')
 
 

@@ -4,10 +4,16 @@ import ssl
 import subprocess
 
 import pytest
+import yaml
 from cryptography import x509
-from machine import Machine, read_facts
+from machine import CHECKOUT, Machine, read_facts
 
 pytest_plugins = ['machine', 'second_machine']
+
+
+def example(name):
+    """Returns the variables of an inventory in examples/."""
+    return yaml.safe_load((CHECKOUT / 'examples' / name / 'group_vars/all.yml').read_text())
 
 
 class TlsMachine(Machine):
