@@ -23,7 +23,7 @@ def to_https():
 }
 MODES = {'plain': {'tls_mode': 'none'}, 'files': example('own-tls'), 'balancer': example('behind-a-balancer')}
 # of the release tool and of the role site
-WARNINGS = [f'warning: {DOMAIN} answers with a redirect to https', f'WARNING: the app redirects http://{DOMAIN}/health to https']
+WARNINGS = [f'warning: {DOMAIN} redirects to https://{DOMAIN}', f'WARNING: the app redirects http://{DOMAIN}/health to https']
 
 
 def deploy(folder, code, **variables):
