@@ -53,6 +53,8 @@ def test_reads_of_the_environment_are_found(read, tmp_path):
         ("try:\n    a = os.environ['X']\nexcept KeyError:\n    a = 1\n", 0),
         ("a = make(environ_name='X')\n", 0),
         ("os.environ['X'] = 'a'\n", None),
+        ('from pydantic_settings import BaseSettings\nclass S(BaseSettings):\n    x: str\n', 2),
+        ('from pydantic_settings import BaseSettings\nclass S(BaseSettings):\n    x: str = "a"\n', 0),
     ],
 )
 def test_other_ways_to_read_the_environment(text, need, tmp_path):
@@ -102,6 +104,23 @@ def test_settings_by_prefix_get_a_secret(tmp_path):
     assert list(look(tmp_path / 'b', "app.config.from_prefixed_env('SHOP')\n").settings) == ['SHOP_SECRET_KEY']
     loop = 'def load(app, prefix):\n    for key, value in os.environ.items():\n        pass\nload(app, prefix="SHOP_")\n'
     assert list(look(tmp_path / 'c', loop).settings) == ['SHOP_SECRET_KEY']
+
+
+def test_settings_by_computed_names_get_a_secret(tmp_path):
+    for place, text in enumerate(
+        [
+            'app.config.from_mapping(os.environ)\n',
+            'for key in app.config:\n    if key in os.environ:\n        app.config[key] = os.environ[key]\n',
+        ]
+    ):
+        found = look(tmp_path / str(place), "app.config.update(SECRET_KEY='dev')\n" + text)
+        assert list(found.settings) == ['SECRET_KEY']
+        assert 'SECRET_KEY of app.py:4 is taken for one' in ' '.join(found.unsure)
+
+
+def test_configurations_of_developers_count_for_nothing(tmp_path):
+    text = "class DevConfig:\n    U = 'sqlite:////' + os.path.join(os.path.dirname(__file__), 'dev.db')\n"
+    assert names(text + text.replace('Dev', 'Prod').replace('dev.db', 'prod.db'), tmp_path) == ['prod.db']
 
 
 def test_the_configuration_for_production_is_chosen(tmp_path):
@@ -184,8 +203,29 @@ def test_a_command_that_makes_the_tables_runs_once(tmp_path):
     assert commands(look(tmp_path, text)) == [['FLASK_APP=app flask init-db'], []]
 
 
+def test_migrations_make_the_tables_alone(tmp_path):
+    text = "import click\n@click.command('init-db')\ndef init():\n    db.create_all()\n"
+    files = {'migrations__env.py': '', 'requirements.txt': 'flask-migrate\n'}
+    assert commands(look(tmp_path, text, **files)) == [[], ['FLASK_APP=app flask db upgrade']]
+
+
 def test_tables_that_each_start_makes_are_made_before_all_workers_do(tmp_path):
     assert commands(look(tmp_path, 'with app.app_context():\n    db.create_all()\n')) == [[], ['FLASK_APP=app flask routes']]
+
+
+def test_tables_that_a_function_of_the_factory_makes(tmp_path):
+    files = {
+        'shop/__init__.py': 'from flask import Flask\nfrom .db import setup\ndef create_app():\n    app = Flask("x")\n'
+        '    setup(app)\n    return app\n',
+        'shop/db.py': 'def setup(app):\n    db.create_all()\n',
+    }
+    assert commands(detect.look(app_tree(tmp_path, files))) == [[], ['FLASK_APP=shop flask routes']]
+
+
+def test_tables_that_something_else_makes_are_said(tmp_path):
+    found = look(tmp_path, 'def install():\n    db.create_all()\n')
+    assert commands(found) == [[], []]
+    assert 'app.py:5 makes the tables, but not when the app starts' in ' '.join(found.unsure)
 
 
 def test_tables_that_only_a_script_makes_are_made_once(tmp_path):
@@ -227,13 +267,20 @@ def test_included_requirements_and_debians_packages(tmp_path):
 @pytest.mark.parametrize(
     'file, text, version, hint',
     [
-        ('.python-version', '3.12.4\n', '3.12', ''),
-        ('runtime.txt', 'python-3.11.2', '3.11', ''),
-        ('runtime.txt', 'python-3.6.5', None, 'runtime.txt asks for Python 3.6'),
-        ('pyproject.toml', '[project]\nrequires-python = ">=3.11"\n', None, 'pyproject.toml asks for Python >=3.11'),
-        ('pyproject.toml', '[tool.poetry.dependencies]\npython = "^3.10"\n', None, 'pyproject.toml asks for Python ^3.10'),
-        ('setup.py', 'setup(python_requires=">=3.9")\n', None, 'setup.py asks for Python >=3.9'),
-        ('Pipfile', '[requires]\npython_version = "3.10"\n', '3.10', ''),
+        ('.python-version', '3.12.4\n', '3.12', ('', '')),
+        ('runtime.txt', 'python-3.11.2', '3.11', ('', '')),
+        ('runtime.txt', 'python-3.6.5', None, ('', '')),
+        ('pyproject.toml', '[project]\nrequires-python = ">=3.11"\n', None, ('pyproject.toml asks for Python >=3.11', '3.12')),
+        ('pyproject.toml', '[tool.poetry.dependencies]\npython = "^3.10"\n', None, ('pyproject.toml asks for Python ^3.10', '3.12')),
+        (
+            'pyproject.toml',
+            '[project]\nrequires-python = ">=3.8.1,<3.11"\n',
+            None,
+            ('pyproject.toml asks for Python >=3.8.1,<3.11', '3.10'),
+        ),
+        ('pyproject.toml', '[tool.poetry.dependencies]\npython = "~3.13"\n', None, ('pyproject.toml asks for Python ~3.13', '3.13')),
+        ('setup.py', 'setup(python_requires=">=3.9")\n', None, ('setup.py asks for Python >=3.9', '3.12')),
+        ('Pipfile', '[requires]\npython_version = "3.10"\n', '3.10', ('', '')),
     ],
 )
 def test_the_python_that_the_app_asks_for(file, text, version, hint, tmp_path):

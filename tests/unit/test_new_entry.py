@@ -80,6 +80,15 @@ KINDS = {
         {'src/shop/__init__.py': FACTORY, 'src/shop/wsgi.py': 'from shop import create_app\napp = create_app()\n'},
         'shop.wsgi:app',
     ),
+    'folder that is no package': (
+        {'backend/app.py': APP + 'import models\n', 'backend/models.py': '', 'setup.cfg': ''},
+        'app:app',
+    ),
+    'folder of the Procfile': ({'web/app.py': APP, 'Procfile': 'web: gunicorn --chdir web app:app\n'}, 'app:app'),
+    'factory that completes an object': (
+        {'shop/__init__.py': APP + 'def create_app():\n    app.config["A"] = 1\n    return app\n'},
+        'shop:create_app()',
+    ),
     'tests beside it': ({'app.py': APP, 'tests/app.py': APP, 'test_app.py': APP, 'conftest.py': APP}, 'app:app'),
     'broken file beside it': ({'app.py': APP, 'old.py': 'print "2"\n'}, 'app:app'),
     'none': ({'app.py': 'print(1)\n'}, None),
@@ -91,7 +100,9 @@ def test_the_entry_point_is_found(kind, tmp_path):
     files, wsgi = KINDS[kind]
     found = detect.look(app_tree(tmp_path, files))
     assert found.variables.get('flask_app_wsgi', (None,))[0] == wsgi
-    assert found.variables.get('flask_app_gunicorn', ({},))[0].get('pythonpath') == ('src' if kind.startswith('src') else None)
+    gunicorn = {'folder that is no package': {'pythonpath': 'backend'}, 'folder of the Procfile': {'chdir': 'web'}}
+    expected = {'pythonpath': 'src'} if kind.startswith('src') else gunicorn.get(kind, {})
+    assert found.variables.get('flask_app_gunicorn', ({},))[0] == expected
 
 
 def test_what_could_be_another_entry_point_is_said(tmp_path):
@@ -105,7 +116,7 @@ def test_what_could_be_another_entry_point_is_said(tmp_path):
         ('gunicorn app:app -k gevent --timeout=90', {'worker_class': 'gevent', 'timeout': 90}, None),
         ('gunicorn --threads 8 -w4 app:app', {'threads': 8}, 4),
         ('gunicorn -w $WEB_CONCURRENCY app:app', None, None),
-        ('cd src && gunicorn app:app', {'pythonpath': 'src'}, None),
+        ('cd src && gunicorn app:app', {'chdir': 'src'}, None),
     ],
 )
 def test_gunicorns_options_are_kept(command, settings, workers, tmp_path):

@@ -173,6 +173,17 @@ def test_an_app_without_a_host_says_so_before_a_connection(tmp_path):
         assert 'UNREACHABLE' not in run.stdout
 
 
+def test_many_variables_that_the_app_has_values_for_are_one_comment(tmp_path):
+    reads = ''.join(f"os.getenv('SHOP_{number}', 'a')\n" for number in range(50))
+    app = app_tree(tmp_path / 'shop', {'app.py': 'import os\nfrom flask import Flask\napp = Flask("x")\n' + reads})
+    said = new('--app', app, '--dir', tmp_path / 'x').stdout
+    text = (tmp_path / 'x/shop/group_vars/all/main.yml').read_text()
+    assert 'flask_app_environment' not in text
+    assert all(f'SHOP_{number}' in text for number in range(50))
+    assert max(map(len, text.splitlines())) <= 140
+    assert 'SHOP_7 and 42 more from the environment' in said
+
+
 def test_a_repository_is_offered_without_its_password(tmp_path):
     app = app_tree(tmp_path / 'work/shop', {'app.py': 'from flask import Flask\napp = Flask(__name__)\n'})
     subprocess.run(['git', 'init', '-q', tmp_path / 'work'], check=True)

@@ -88,8 +88,8 @@ def report(app: detect.App, target: Path, host: str) -> str:
     unsure += [
         f'{name} is a comment: this version of the project does not have it.' for name in sorted(set(app.variables) - inventory.known())
     ]
-    if app.python:
-        unsure.append(f'{app.python}. Set flask_app_python where the machine has another one.')
+    if app.python[0]:
+        unsure.append(f'{app.python[0]}. Set flask_app_python where the machine has another one.')
     unsure += [f'{setting.name}: {setting.where} fails without it.' for setting in needed]
     for settings, what in ((maybe, 'without a value'), (own, 'with a value of its own')):
         if settings:

@@ -13,17 +13,47 @@ from .tree import Module, constant, dotted
 INIT = {'init-db', 'initdb', 'init_db', 'create-db', 'create_db', 'createdb', 'db-init', 'setup-db', 'create-tables', 'create_tables'}
 
 
+def started(source: Source, modules: list[Module], entry: Entry) -> set[tuple[str, str]]:
+    """Module and name of the functions that run when the app starts, as far as calls by name show it."""
+    calls: dict[tuple[str, str], list[ast.AST]] = {}
+    todo: list[tuple[Module, ast.AST]] = []
+    for module in modules:
+        for node in module.tree.body:
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                calls[module.name, node.name] = [node]
+            elif isinstance(node, ast.ClassDef):
+                todo += [(module, inner) for inner in node.body if getattr(inner, 'name', '') in ('__init__', 'init_app')]
+            elif not (isinstance(node, ast.If) and '__main__' in ast.dump(node.test)):
+                todo.append((module, node))
+    first = entry.wsgi.partition(':')[2].partition('(')
+    owner, name = source.resolve(entry.module, first[0])
+    seen = {(owner.name, name)} if owner and first[1] else set()
+    todo += [(owner, node) for node in calls.get((owner.name, name), [])] if owner else []
+    while todo:
+        module, tree = todo.pop()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and (name := dotted(node.func)):
+                owner, there = source.resolve(module, name)
+                if owner and (owner.name, there) in calls and (owner.name, there) not in seen:
+                    seen.add((owner.name, there))
+                    todo += [(owner, inner) for inner in calls[owner.name, there]]
+    return seen
+
+
 class Calls(ast.NodeVisitor):
     """Finds calls that make tables or migrate, and the commands of click.
 
     Attributes:
         at_start: where the app does so when it starts, by what it does.
+        later: where something else does so, which starts later or is typed.
         in_main: where only `python module.py` does so.
         commands: names of commands that make the tables, by where they are.
     """
 
-    def __init__(self, source: Source, module: Module):
-        self.source, self.module = source, module
+    def __init__(self, source: Source, module: Module, started: set[tuple[str, str]]):
+        self.source, self.module, self.started = source, module, started
+        self.later: list[str] = []
+        self.function = ''
         self.at_start: dict[str, str] = {}
         self.in_main: list[tuple[str, str]] = []
         self.commands: dict[str, str] = {}
@@ -43,7 +73,9 @@ class Calls(ast.NodeVisitor):
         """A command of click runs when somebody types it."""
         command = next((one for one in node.decorator_list if dotted(getattr(one, 'func', one)).endswith('.command')), None)
         if command is None:
+            outer, self.function = self.function, self.function or node.name
             self._within(node, '')
+            self.function = outer
             return
         name = constant(command.args[0]) if isinstance(command, ast.Call) and command.args else node.name.replace('_', '-')
         owner = dotted(getattr(command, 'func', command)).rpartition('.')[0]
@@ -57,8 +89,10 @@ class Calls(ast.NodeVisitor):
         if name.endswith('.create_all') and self.state in ('', 'main'):
             if self.state:
                 self.in_main.append((name.rpartition('.')[0], self.module.where(node)))
-            else:
+            elif not self.function or (self.module.name, self.function) in self.started or self.function in ('__init__', 'init_app'):
                 self.at_start['makes its tables'] = self.module.where(node)
+            else:
+                self.later.append(self.module.where(node))
         elif self.state == '' and self.source.resolve(self.module, name or '-')[1] == 'flask_migrate.upgrade':
             self.at_start['migrates its database'] = self.module.where(node)
         self.generic_visit(node)
@@ -104,10 +138,13 @@ def before(
     command, why = migrations(source, versions, prefix)
     migrates = bool(command or release)
     at_start: dict[str, str] = {}
+    later: list[str] = []
+    starts = started(source, modules, entry)
     for module in modules:
-        calls = Calls(source, module)
+        calls = Calls(source, module, starts)
         calls.visit(module.tree)
         at_start |= calls.at_start
+        later += calls.later
         if not migrates:
             init |= {f'{prefix}flask {name}': f'{where} makes the tables' for name, where in calls.commands.items()}
         for name, where in calls.in_main if module is entry.module and not (calls.commands or migrates) else []:
@@ -116,6 +153,8 @@ def before(
             if '(' not in item and name.isidentifier():
                 path = f'PYTHONPATH={source.base} ' if source.base else ''
                 init[f"{path}python -c '{text}'"] = f'{where} makes the tables, but only for `python {module.path}`'
+    if later and not (migrates or at_start or init):
+        unsure.append(f'{later[0]} makes the tables, but not when the app starts: the command for it belongs into flask_app_init_commands.')
     if 'flask-migrate' in versions and not (command or release or at_start):
         unsure.append('Flask-Migrate is among the packages, but there is no migrations/. `flask db init` and `flask db migrate` make it.')
     if command and not release and 'migrates its database' not in at_start:

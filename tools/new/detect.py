@@ -27,7 +27,7 @@ class App:
         variables: of this project's, by name: value and why.
         settings: environment variables that the app reads.
         environment: those that get a value: value and why.
-        python: a comment on flask_app_python, '' where the app asks for none.
+        python: what the app says of versions of Python, and one that fits; '' where it says nothing.
         packages: file with the app's packages.
         unsure: what the user should look at.
         missing: what this project does not run yet.
@@ -36,7 +36,7 @@ class App:
     variables: dict[str, tuple[object, str]] = field(default_factory=dict)
     settings: dict[str, settings.Setting] = field(default_factory=dict)
     environment: dict[str, tuple[str, str]] = field(default_factory=dict)
-    python: str = ''
+    python: tuple[str, str] = '', ''
     packages: str = ''
     unsure: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
@@ -45,6 +45,8 @@ class App:
 def look(folder: Path) -> App:
     """Looks at an app's folder; runs nothing of it."""
     source = Source(folder)
+    base = entry.base(source)
+    source = source if base == source.base else Source(folder, base)
     app = App()
     found = entry.find(source)
     app.packages, versions = packages.packages(source)
@@ -63,7 +65,7 @@ def look(folder: Path) -> App:
     path, why, unsure = routes.Routes(source, apps.Finder(source)).health()
     app.variables['flask_app_health_path'] = path, why
     app.unsure += unsure
-    modules = list(settings.belongs(source, found.wsgi.partition(':')[0]))
+    modules = list(environment.belongs(source, found.wsgi.partition(':')[0]))
     app.settings, app.environment, unsure = environment.find(source, modules, found)
     app.unsure += unsure
     shared, unsure = data.shared(source, modules, versions, found)
@@ -82,13 +84,20 @@ def look(folder: Path) -> App:
     return app
 
 
+def listed(names: list[str]) -> str:
+    """Names as a sentence has them."""
+    return ' and '.join(filter(None, [', '.join(names[:-1]), *names[-1:]]))
+
+
 def python(app: App, source: Source) -> None:
     """Which Python the app asks for."""
     version, range_, where = packages.python(source)
     if version and tuple(map(int, version.split('.'))) >= (3, 8):
         app.variables['flask_app_python'] = version, where
-    elif version or range_:
-        app.python = f'{where} asks for Python {version or range_}'
+    elif version:
+        app.unsure.append(f'{where} asks for Python {version}, which is out of support; the Python of the machine is taken.')
+    elif range_:
+        app.python = f'{where} asks for Python {range_}', packages.fitting(range_)
 
 
 def gunicorn(app: App, source: Source, found: entry.Entry, named: set[str]) -> None:
@@ -98,7 +107,7 @@ def gunicorn(app: App, source: Source, found: entry.Entry, named: set[str]) -> N
     wanted = {name: told[name] for name in ('worker_class', 'threads', 'timeout') if name in told}
     why = [f'{where} starts it so'] if wanted else []
     if source.base:
-        wanted['pythonpath'] = source.base
+        wanted['chdir' if told.get('chdir') else 'pythonpath'] = source.base
         why.append(f'the modules are in {source.base}/')
     if isinstance(told.get('workers'), int) and told['workers'] > 0:
         app.variables['flask_app_workers'] = told['workers'], where
@@ -126,7 +135,7 @@ def beside(app: App, source: Source, named: set[str]) -> None:
     servers = sorted({SERVERS[name] for name in named if name in SERVERS})
     if servers:
         app.unsure.append(
-            f'The app has a client for {" and ".join(servers)}, which this project does not set up: give it the address of a server.'
+            f'The app has a client for {listed(servers)}, which this project does not set up: give it the address of a server.'
         )
     if named & {'apscheduler', 'flask-apscheduler'}:
         app.unsure.append('APScheduler: if the app runs it, each worker runs all jobs. Then set flask_app_workers to 1.')

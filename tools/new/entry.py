@@ -86,3 +86,21 @@ def find(source: Source) -> Entry | None:
     if "('" in wsgi:
         entry.unsure.append(f'flask_app_wsgi is {wsgi}: {where} needs an argument, and does not say which one is right.')
     return entry
+
+
+def base(source: Source) -> str:
+    """The folder in which Python has to look for the modules, as the app's own command line or the modules' imports say."""
+    for start in starts(source):
+        told = str(start.options.get('chdir') or start.options.get('pythonpath') or '').strip('./')
+        if told and any(path.startswith(f'{told}/') for path in source.files):
+            return told
+    found = find(source)
+    folder = found.module.path.rpartition('/')[0] if found else ''
+    while folder and f'{folder}/__init__.py' in source.files:
+        folder = folder.rpartition('/')[0]
+    if folder and folder != source.base:
+        roots = {origin.partition('.')[0] for origin, _ in found.module.imports.values()}
+        here = {name for name in roots if {f'{folder}/{name}.py', f'{folder}/{name}/__init__.py'} & set(source.files)}
+        if any(name not in source.modules for name in here):
+            return folder
+    return source.base

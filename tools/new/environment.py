@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 
 from .apps import configurations
 from .entry import Entry
-from .settings import Reads, Setting, read
+from .settings import NOT_THE_APPS, Reads, Setting
 from .source import Source
 from .tree import Module, constant, dotted
 
@@ -15,6 +16,34 @@ from .tree import Module, constant, dotted
 LOCAL = re.compile(r'[a-z]\w+(\+\w+)?://(\S*@)?(localhost|127\.0\.0\.1)?(:\d+)?(/|$)')
 CHOOSES = re.compile(r'(^|_)(CONFIG|SETTINGS|CONFIG_(NAME|MODE|TYPE|CLASS)|ENV|ENVIRONMENT)$')
 NAMES_A_FILE = re.compile(r'(^|_)(SETTINGS|CONFIG|CONF)(_FILE|_PATH|_FILE_PATH|_FILENAME)?$')
+
+
+def belongs(source: Source, entry: str) -> Iterator[Module]:
+    """The modules that serve: those that the entry point imports, and the rest of their packages, which may be imported by name."""
+    reached = source.reached(entry)
+    packages = {name.partition('.')[0] for name in reached}
+    for name, module in source.modules.items():
+        if name in reached or ('.' in name and name.partition('.')[0] in packages):
+            yield module
+
+
+def read(source: Source, modules: list[Module]) -> tuple[dict[str, Setting], list[str]]:
+    """The environment variables that modules read.
+
+    Returns:
+        The settings by name, and where variables are read whose names are computed.
+    """
+    found: dict[str, Setting] = {}
+    computed = []
+    for module in modules:
+        reads = Reads(source, module)
+        reads.visit(module.tree)
+        computed += reads.computed
+        for setting in reads.found:
+            known = found.get(setting.name)
+            if not NOT_THE_APPS.fullmatch(setting.name) and (known is None or setting.need > known.need):
+                found[setting.name] = setting
+    return found, computed
 
 
 def prefixed(source: Source, modules: list[Module]) -> tuple[str, str]:
@@ -32,6 +61,8 @@ def prefixed(source: Source, modules: list[Module]) -> tuple[str, str]:
             if not isinstance(node, ast.Call):
                 continue
             given = constant(next((word.value for word in node.keywords if word.arg == 'prefix'), node.args[0] if node.args else None))
+            if dotted(node.func).endswith('FlaskDynaconf'):
+                return 'FLASK_', module.where(node)
             if dotted(node.func).endswith('.from_prefixed_env'):
                 return f'{given or "FLASK"}_', module.where(node)
             owner, name = source.resolve(module, dotted(node.func) or '-')
@@ -53,10 +84,10 @@ def written(modules: list[Module]) -> tuple[str, str]:
                 pairs = [(constant(key), value) for key, value in zip(node.keys, node.values, strict=True)]
             elif isinstance(node, (ast.Assign, ast.AnnAssign)):
                 for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                    name = constant(target.slice) if isinstance(target, ast.Subscript) else dotted(target).rpartition('.')[2]
-                    pairs.append((name, node.value))
+                    name = constant(target.slice) if isinstance(target, ast.Subscript) else dotted(target)
+                    pairs.append(('SECRET_KEY' if name.endswith(('app.secret_key', '.SECRET_KEY')) else name, node.value))
             for name, value in pairs:
-                if (name == 'SECRET_KEY' or (name == 'secret_key' and isinstance(node, ast.Assign))) and value is not None:
+                if name == 'SECRET_KEY' and value is not None:
                     if isinstance(value, ast.Constant):
                         return 'text', module.where(value)
                     made = ('made', module.where(value))
@@ -113,7 +144,7 @@ def find(source: Source, modules: list[Module], entry: Entry) -> tuple[dict[str,
             unsure.append(f'{computed[0]} reads variables by computed names. SECRET_KEY of {place} is taken for one; others may be needed.')
         elif kind == 'text':
             file = next((f'the file that {setting.name} names' for setting in found.values() if setting.use == 'file'), '')
-            file = file or next((said.split(' reads ')[1].split(',')[0] + ' on the machine' for said in unsure), '')
+            file = file or next((said.split(' reads ')[1].split(',')[0] + ' of the instance folder' for said in unsure), '')
             what = f'set it in {file}' if file else 'change the app to read it from one'
             unsure.append(
                 f'SECRET_KEY is written in {place}, where no environment variable reaches it. Who knows it can forge sessions: {what}.'

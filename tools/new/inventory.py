@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import textwrap
 from pathlib import Path
 
 import yaml
@@ -107,15 +108,19 @@ def variables(app: App, folder: Path, name: str, repository: list[str]) -> str:
             lines += [f'# {why}', f'{"" if variable in here else "# "}{variable}: {inline(value)}']
         elif variable == 'flask_app_wsgi':
             lines += ['# to fill in: module:object, or module:factory()', '# flask_app_wsgi: ""']
-        elif variable == 'flask_app_python' and app.python:
-            lines += [f'# {app.python}; to be set where the machine has another one', '# flask_app_python: "3.12"']
-    lines += ['', "# host names of the site; with them, a certificate of Let's Encrypt"]
+        elif variable == 'flask_app_python' and app.python[0]:
+            lines += [f'# {app.python[0]}; to be set where the machine has another one', f'# flask_app_python: "{app.python[1]}"']
+    lines += ['', "# host names of the site, needed where the machine has other apps too; with them, a certificate of Let's Encrypt"]
     lines += ['# flask_app_domains: [www.example.com]', '# tls_mode: acme']
     plain = [setting for setting in app.settings.values() if not setting.private and setting.name not in app.environment]
     secrets = [setting.name for setting in app.settings.values() if setting.private]
     if app.environment or plain:
         lines += ['', '# Environment variables that the app reads; those with a # in front are for you to decide.']
-        lines += block('flask_app_environment', app.environment, plain)
+        own = [setting.name for setting in plain if setting.need == 0]
+        long = len(own) > 12
+        lines += block('flask_app_environment', app.environment, [setting for setting in plain if setting.need or not long])
+        if long:
+            lines += textwrap.wrap(f'With values of its own: {", ".join(own)}.', 118, initial_indent='# ', subsequent_indent='# ')
     lines += ['', f'# Secret ones are in vault.yml, which `make secrets` opens: {", ".join(secrets) or "none so far"}.']
     return '\n'.join(lines) + '\n'
 

@@ -9,6 +9,8 @@ import re
 import sys
 from collections.abc import Iterator
 
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
 from .source import Source
 from .tree import constant, dotted
 
@@ -145,3 +147,17 @@ def python(source: Source) -> tuple[str, str, str]:
         return '', range_, 'setup.py'
     range_ = config(source).get('options', 'python_requires', fallback='')
     return ('', range_, 'setup.cfg') if range_ else ('', '', '')
+
+
+def fitting(range_: str) -> str:
+    """A version of Python that fits a range, as the standard or poetry writes it."""
+    standard = re.sub(r'\^\s*(3(?:\.\d+)*)', r'>=\1,<4', range_)
+    standard = re.sub(r'(?<![~=])~\s*(3\.\d+)(?![.\d])', r'==\1.*', standard)
+    for version in ('3.12', '3.13', '3.11', '3.10', '3.14', '3.9', '3.8'):
+        try:
+            # a late patch version, because ranges may begin within a minor one
+            if SpecifierSet(standard).contains(f'{version}.99'):
+                return version
+        except InvalidSpecifier:
+            break
+    return '3.12'

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .source import Source
@@ -145,12 +144,24 @@ class Reads(ast.NodeVisitor):
             silent = words.get('silent')
             self._note(node, first, 1 if isinstance(silent, ast.Constant) and silent.value else 2)
             self.found[-1:] = [Setting(one.name, one.where, one.need, '', 'from_envvar') for one in self.found[-1:]]
+        elif re.search(r'config\.(from_mapping|update)$', dotted(node.func)) and first is not None and self._name(first) == 'os.environ':
+            self.computed.append(self.module.where(node))
         for word, value in words.items():
             if word in ('envvar', 'env_var', 'environ_name', 'env_name') and constant(value):
                 self._note(node, value, 0)
         self.uses.append(dotted(node.func).rpartition('.')[2])
         self.generic_visit(node)
         self.uses.pop()
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        """The fields of pydantic's settings."""
+        if any(self._name(base) in ('pydantic_settings.BaseSettings', 'pydantic.BaseSettings') for base in node.bases):
+            words = {word.arg: word.value for call in ast.walk(node) if isinstance(call, ast.Call) for word in call.keywords}
+            for field in node.body:
+                if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and field.target.id != 'model_config':
+                    name = ast.Constant((constant(words.get('env_prefix')) + field.target.id).upper())
+                    self._note(field, name, 2 if field.value is None else 0, field.value)
+        self.generic_visit(node)
 
     def _is_env(self, function: ast.expr) -> bool:
         """Whether a call is that of an `environs.Env()`."""
@@ -162,31 +173,3 @@ class Reads(ast.NodeVisitor):
             if isinstance(value, ast.Call) and self.source.resolve(owner, dotted(value.func) or '-')[1] in ('environs.Env', 'environ.Env'):
                 return True
         return False
-
-
-def belongs(source: Source, entry: str) -> Iterator[Module]:
-    """The modules that serve: those that the entry point imports, and the rest of their packages, which may be imported by name."""
-    reached = source.reached(entry)
-    packages = {name.partition('.')[0] for name in reached}
-    for name, module in source.modules.items():
-        if name in reached or ('.' in name and name.partition('.')[0] in packages):
-            yield module
-
-
-def read(source: Source, modules: list[Module]) -> tuple[dict[str, Setting], list[str]]:
-    """The environment variables that modules read.
-
-    Returns:
-        The settings by name, and where variables are read whose names are computed.
-    """
-    found: dict[str, Setting] = {}
-    computed = []
-    for module in modules:
-        reads = Reads(source, module)
-        reads.visit(module.tree)
-        computed += reads.computed
-        for setting in reads.found:
-            known = found.get(setting.name)
-            if not NOT_THE_APPS.fullmatch(setting.name) and (known is None or setting.need > known.need):
-                found[setting.name] = setting
-    return found, computed

@@ -30,13 +30,14 @@ class Source:
         unread: files of Python that could not be parsed.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, base: str | None = None):
+        """Reads the folder; without a base, it is src/ where that is no package."""
         self.folder = folder
         self.files = sorted(self._walk())
         self.modules: dict[str, Module] = {}
         self.unread: list[str] = []
         top = {path.split('/')[0] for path in self.files if path.endswith('.py')}
-        self.base = 'src' if 'src' in top and 'src/__init__.py' not in self.files else ''
+        self.base = base if base is not None else 'src' if 'src' in top and 'src/__init__.py' not in self.files else ''
         for path in [path for path in self.files if path.endswith('.py')][:MOST]:
             self._read(path)
 
@@ -60,9 +61,7 @@ class Source:
 
     def _read(self, path: str) -> None:
         """Parses one module."""
-        parts = path[: -len('.py')].split('/')
-        if self.base and parts[0] == self.base:
-            parts = parts[1:]
+        parts = path[: -len('.py')].removeprefix(f'{self.base}/' if self.base else '').split('/')
         if parts[-1] in ('conftest', 'setup', 'noxfile', 'fabfile') or parts[-1].startswith('test_') or parts == ['tests']:
             return
         is_package = parts[-1] == '__init__'
