@@ -28,6 +28,7 @@ READS = {
     "int(os.environ.get('X_URL') or 25)": (0, ''),
     "os.getenv('X_URL', 'postgresql://localhost/shop')": (1, 'postgresql://localhost/shop'),
     "os.getenv('X_URL', 'redis://')": (1, 'redis://'),
+    "os.getenv('X_URL', 'sqlite:///shop.db')": (0, 'sqlite:///shop.db'),
 }
 
 

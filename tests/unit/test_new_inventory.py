@@ -75,7 +75,7 @@ def test_the_variables_are_the_apps(made):
     assert variables['flask_app_name'] == 'my-shop'
     assert variables['flask_app_src'] == str(app)
     assert variables['flask_app_wsgi'] == 'app:app'
-    assert '#   MAIL_SERVER: "" # app.py:9 has no value for it' in text
+    assert '#   MAIL_SERVER: "" # app.py:9 reads it' in text
     lines = text.splitlines()
     assert all(lines[place - 1].startswith('# ') for place, line in enumerate(lines) if line.startswith('flask_app_'))
 
@@ -118,7 +118,7 @@ def test_the_last_lines_say_what_to_keep_and_what_to_do(made):
         f'First fill in PLANTED in {inventory}/group_vars/all/main.yml, then fill in DATABASE_URL: make secrets INVENTORY={inventory}. '
         f'Next: make deploy INVENTORY={inventory}',
     ]
-    assert 'DATABASE_URL: app.py:8 fails without it.' in said
+    assert 'DATABASE_URL: app.py:8 reads it and fails without it.' in said
 
 
 def test_ansible_reads_the_inventory(made):

@@ -90,8 +90,8 @@ def report(app: detect.App, target: Path, host: str) -> str:
     ]
     if app.python[0]:
         unsure.append(f'{app.python[0]}. Set flask_app_python where the machine has another one.')
-    unsure += [f'{setting.name}: {setting.where} fails without it.' for setting in needed]
-    for settings, what in ((maybe, 'without a value'), (own, 'with a value of its own')):
+    unsure += [f'{setting.name}: {setting.where} reads it and fails without it.' for setting in needed]
+    for settings, what in ((maybe, 'without a default'), (own, 'with a default')):
         if settings:
             more = f' and {len(settings) - 8} more' if len(settings) > 8 else ''
             unsure.append(f'The app reads {", ".join(setting.name for setting in settings[:8])}{more} from the environment, {what}.')

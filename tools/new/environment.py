@@ -13,7 +13,7 @@ from .source import Source
 from .tree import Module, constant, dotted
 
 # a server on the machine itself, which this project does not set up
-LOCAL = re.compile(r'[a-z]\w+(\+\w+)?://(\S*@)?(localhost|127\.0\.0\.1)?(:\d+)?(/|$)')
+LOCAL = re.compile(r'(?!sqlite|file|memory)[a-z]\w+(\+\w+)?://(\S*@)?(localhost|127\.0\.0\.1)?(:\d+)?(/|$)')
 CHOOSES = re.compile(r'(^|_)(CONFIG|SETTINGS|CONFIG_(NAME|MODE|TYPE|CLASS)|ENV|ENVIRONMENT)$')
 NAMES_A_FILE = re.compile(r'(^|_)(SETTINGS|CONFIG|CONF)(_FILE|_PATH|_FILE_PATH|_FILENAME)?$')
 

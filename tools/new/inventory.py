@@ -16,10 +16,18 @@ from .detect import App
 from .settings import Setting
 
 PLACEHOLDER = 'address-of-the-machine.invalid'  # .invalid belongs to nobody; the checks refuse it
-ORDER = (
-    'flask_app_wsgi', 'flask_app_python', 'flask_app_workers', 'flask_app_gunicorn', 'flask_app_packages', 'flask_app_shared',
-    'flask_app_init_commands', 'flask_app_release_commands', 'flask_app_health_path',
-)  # fmt: skip
+# the variables in the order of main.yml, with what is said before the reason
+ORDER = {
+    'flask_app_wsgi': 'the app, by ',
+    'flask_app_python': 'the Python that the app asks for, in ',
+    'flask_app_workers': "gunicorn's processes, by ",
+    'flask_app_gunicorn': "gunicorn's settings: ",
+    'flask_app_packages': "Debian's packages ",
+    'flask_app_shared': 'stays when a new release comes: ',
+    'flask_app_init_commands': 'once on a machine: ',
+    'flask_app_release_commands': 'for each release, before it serves: ',
+    'flask_app_health_path': 'a release must answer 200 here before it gets traffic: ',
+}
 
 
 def inline(value: object) -> str:
@@ -62,10 +70,10 @@ def meaning(setting: Setting) -> str:
     if setting.name == 'SERVER_NAME' and setting.need < 2:
         return f'{setting.where}; with it, the app answers to no other name, so it must be the first of flask_app_domains'
     if setting.need == 2:
-        return f'{setting.where} fails without it'
-    if setting.need == 1:
-        return f'{setting.where} has no value for it' if not setting.default else f'{setting.where} has {setting.default}'
-    return f'{setting.where} has a value of its own' + (f': {setting.default}' if setting.default else '')
+        return f'{setting.where} reads it and fails without it'
+    if setting.default:
+        return f'{setting.where} reads it; default: {setting.default}'
+    return f'{setting.where} reads it' + ('' if setting.need else ' and has a default')
 
 
 def block(name: str, active: dict[str, tuple[str, str]], settings: list[Setting]) -> list[str]:
@@ -105,7 +113,7 @@ def variables(app: App, folder: Path, name: str, repository: list[str]) -> str:
     for variable in ORDER:
         if variable in app.variables:
             value, why = app.variables[variable]
-            lines += [f'# {why}', f'{"" if variable in here else "# "}{variable}: {inline(value)}']
+            lines += [f'# {ORDER[variable]}{why}', f'{"" if variable in here else "# "}{variable}: {inline(value)}']
         elif variable == 'flask_app_wsgi':
             lines += ['# to fill in: module:object, or module:factory()', '# flask_app_wsgi: ""']
         elif variable == 'flask_app_python' and app.python[0]:
@@ -120,7 +128,7 @@ def variables(app: App, folder: Path, name: str, repository: list[str]) -> str:
         long = len(own) > 12
         lines += block('flask_app_environment', app.environment, [setting for setting in plain if setting.need or not long])
         if long:
-            lines += textwrap.wrap(f'With values of its own: {", ".join(own)}.', 118, initial_indent='# ', subsequent_indent='# ')
+            lines += textwrap.wrap(f'With a default: {", ".join(own)}.', 118, initial_indent='# ', subsequent_indent='# ')
     lines += ['', f'# Secret ones are in vault.yml, which `make secrets` opens: {", ".join(secrets) or "none so far"}.']
     return '\n'.join(lines) + '\n'
 
