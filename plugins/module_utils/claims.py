@@ -1,8 +1,8 @@
 """Claims: what each app of a machine takes. Used on hosts and on the controller, so Python 3.6 must do.
 
-A claim is a dictionary: `name`, `account` (texts), `paths`, `domains`, `firewall` (lists of texts), `default_site` (bool), `ports`
-(variable to TCP port), `kernel` (sysctl to value) and three dictionaries of machine settings by variable: `any` (true for the
-machine if true for any app), `largest` (numbers) and `equal` (must be the same for all apps).
+A claim is a dictionary: `name`, `account` (texts), `paths`, `domains`, `firewall`, `packages` (lists of texts), `default_site`
+(bool), `ports` (variable to TCP port), `kernel` (sysctl to value) and three dictionaries of machine settings by variable: `any`
+(true for the machine if true for any app), `largest` (numbers) and `equal` (must be the same for all apps).
 """
 
 import json
@@ -11,8 +11,9 @@ import re
 APP_NAME = re.compile(r'[a-z][a-z0-9]*([-_][a-z0-9]+)*')
 FIELDS = {
     'name': str, 'account': str, 'paths': list, 'domains': list, 'default_site': bool, 'ports': dict, 'firewall': list,
-    'any': dict, 'largest': dict, 'equal': dict, 'kernel': dict,
+    'any': dict, 'largest': dict, 'equal': dict, 'kernel': dict, 'packages': list,
 }
+OPTIONAL = {'packages': []}  # claims of earlier runs lack them
 
 
 def normalized(name):
@@ -45,7 +46,7 @@ def problem(claim):
     if not isinstance(claim, dict):
         return 'it is not a dictionary'
     for field, kind in sorted(FIELDS.items()):
-        if not isinstance(claim.get(field), kind):
+        if not isinstance(claim.get(field, OPTIONAL.get(field)), kind):
             return f'{field} is missing or of a wrong type'
     if not APP_NAME.fullmatch(claim['name']):
         return 'name is not an app name, got {}'.format(shown(claim['name']))
@@ -137,8 +138,8 @@ def merge(claims):
         claims: the claims of all apps of the machine, without collisions.
 
     Returns:
-        `apps` (names), `default_site` (the app that has it, or ''), `firewall`, `ports` (each sorted, without repetition), `kernel`
-        (the largest where they are numbers), and each variable of `any`, `largest` and `equal`.
+        `apps` (names), `default_site` (the app that has it, or ''), `firewall`, `ports`, `packages` (each sorted, without repetition),
+        `kernel` (the largest where they are numbers), and each variable of `any`, `largest` and `equal`.
     """
     merged, kernel = {}, {}
     for claim in claims:
@@ -155,6 +156,7 @@ def merge(claims):
         default_site=next((claim['name'] for claim in claims if claim['default_site']), ''),
         firewall=sorted({port for claim in claims for port in claim['firewall']}),
         ports=sorted({number(port) for claim in claims for port in claim['ports'].values()}),
+        packages=sorted({package for claim in claims for package in claim.get('packages', [])}),
         kernel=kernel,
     )
     return merged

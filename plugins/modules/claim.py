@@ -33,6 +33,7 @@ RETURN = """
 machine: {type: dict, returned: success, description: The claims of all apps in one; in check mode what it would be.}
 claims: {type: list, elements: str, returned: success, description: The names of the apps with a claim.}
 replaced: {type: list, elements: str, returned: success, description: The other apps whose claims got this run's values.}
+released: {type: list, elements: str, returned: success, description: The packages that no claim has any more after `absent`.}
 """
 
 
@@ -177,9 +178,11 @@ def main():
         if changes and not module.check_mode:
             write(folder, changes)
 
+    machine = merge([after[name] for name in sorted(after) if name not in given['without']])
     module.exit_json(
         changed=bool(changes),
-        machine=merge([after[name] for name in sorted(after) if name not in given['without']]),
+        machine=machine,
+        released=sorted(set(merge(list(before.values()))['packages']) - set(machine['packages'])) if given['state'] == 'absent' else [],
         claims=sorted(after),
         replaced=sorted(name for name in changes if given['state'] == 'present' and name not in names),
         diff=[

@@ -35,6 +35,7 @@ def claim(name, **changes):
         'name': name, 'account': name, 'paths': [f'/srv/{name}'], 'domains': [f'{name}.example.com'], 'default_site': False, 'ports': {},
         'firewall': ['80/tcp'], 'any': {'tls': False}, 'largest': {'nginx_backlog': 4096},
         'equal': {'nginx_listen_port': 80, 'mirrors_apt': []}, 'kernel': {'net.core.somaxconn': 4096},
+        'packages': [],
     }
     return {**mine, **changes}
 
@@ -96,11 +97,12 @@ def test_what_is_no_collision():
 
 def test_merge():
     one = claim('shop', any={'tls': True, 'acme': False}, largest={'n': '9'}, ports={'a': 8000}, kernel={'k': 1, 't': 'x'})
-    one['firewall'] = ['443/tcp']
-    two = claim('blog', any={'tls': False}, largest={'n': 10}, ports={'b': '5000'}, kernel={'k': '5'}, default_site=True)
+    one.update(firewall=['443/tcp'], packages=['libpq5', 'git'])
+    two = claim('blog', any={'tls': False}, largest={'n': 10}, ports={'b': '5000'}, kernel={'k': '5'}, default_site=True, packages=['git'])
     assert claims.merge([one, two]) == {
         'apps': ['blog', 'shop'], 'default_site': 'blog', 'firewall': ['443/tcp', '80/tcp'], 'ports': [5000, 8000],
         'kernel': {'k': 5, 't': 'x'}, 'tls': True, 'acme': False, 'n': 10, 'nginx_listen_port': 80, 'mirrors_apt': [],
+        'packages': ['git', 'libpq5'],
     }
     assert claims.merge([])['apps'] == [] and claims.merge([])['default_site'] == ''
 
@@ -140,6 +142,17 @@ def test_the_module_writes_compares_and_deletes(tmp_path):
     assert module(folder, state='absent', name='shop')['claims'] == ['blog']
     assert not module(folder, state='absent', name='shop')['changed']
     assert module(folder, state='absent', name='blog')['claims'] == [] and not path.parent.exists() and folder.exists()
+
+
+def test_a_deleted_claim_releases_the_packages_that_no_other_app_claims(tmp_path):
+    old = claim('wiki')
+    del old['packages']  # as earlier runs wrote it
+    module(tmp_path, state='present', claims=[claim('shop', packages=['git', 'libpq5']), claim('blog', packages=['git']), old])
+    assert module(tmp_path, check=True, state='absent', name='shop')['released'] == ['libpq5']
+    assert module(tmp_path, state='absent', name='wiki')['released'] == []
+    assert module(tmp_path, state='absent', name='blog')['released'] == []
+    assert module(tmp_path, state='absent', name='shop')['released'] == ['git', 'libpq5']
+    assert module(tmp_path, state='absent', name='shop')['released'] == []
 
 
 def test_replace_gives_the_value_to_the_other_apps(tmp_path):

@@ -56,6 +56,7 @@ def test_hosts_of_two_systems_are_set_up_from_the_bundle_in_one_run(bundle):
     assert code == 0, output[-3000:]
     for host in APPS:
         subprocess.run(['curl', '--fail', '--silent', f'http://127.0.0.1:{MACHINES[host]["http_port"]}/'], check=True)
+        assert inside(host, 'hello').returncode == 0
     code, output = play('playbook.yml', 'apps', '-e', f'mirrors_bundle={BUNDLE}')
     assert code == 0 and output.count('changed=0') == len(APPS)
 

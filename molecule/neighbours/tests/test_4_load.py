@@ -2,6 +2,9 @@
 
 import pytest
 
+# sudo was there before
+PACKAGES = {'three': {'flask_app_packages': ['hello', 'tree', 'sudo'], 'flask_app_release_commands': ['hello && tree --version']},
+            'four': {'flask_app_packages': ['hello']}}  # fmt: skip
 NAMES = ['one', 'two', 'three', 'four', 'five']
 
 
@@ -11,7 +14,10 @@ def domains(names):
 
 def five(neighbours, **releases):
     """Five apps; by name the release that an app is to have."""
-    apps = {name: neighbours.app(name, releases.get(name, 'first'), flask_app_domains=domains([name])) for name in NAMES}
+    apps = {
+        name: neighbours.app(name, releases.get(name, 'first'), flask_app_domains=domains([name]), **PACKAGES.get(name, {}))
+        for name in NAMES
+    }
     return neighbours.inventory('five', apps)
 
 

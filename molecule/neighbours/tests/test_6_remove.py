@@ -34,6 +34,11 @@ def test_removing_apps_costs_the_others_no_request(neighbours, root):
     assert 'three' not in root('ls /srv /etc/nginx/sites-enabled /etc/supervisor/conf.d /run /usr/local/sbin; getent passwd')
 
 
+def test_packages_go_with_the_last_app_that_needs_them_unless_the_host_had_them(root):
+    assert root('for program in hello tree sudo; do command -v $program; done', fails=True).split() == ['/usr/bin/hello', '/usr/bin/sudo']
+    assert root('apt-mark showmanual hello sudo').split() == ['hello', 'sudo']
+
+
 def test_removing_one_again_changes_nothing(neighbours):
     changed, output = neighbours.play('remove.yml', inventory_of(neighbours, 'three', 'three.test'))
     assert not any(changed.values()), output
