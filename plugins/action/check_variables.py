@@ -101,7 +101,7 @@ def problems(values: Mapping, specs: Mapping[str, Mapping], wired: Mapping) -> l
         elif name not in users:
             found.append(f'{name} cannot be set: the roles set it themselves. Remove it.')
         elif expected := wrong_type(value, options[name]):
-            shown = 'a value that is not shown' if name.endswith('_secrets') else re.sub(r'//[^/\s]*@', '//***@', repr(value))
+            shown = 'a value that is not shown' if name.endswith(('_secrets', '_token')) else re.sub(r'//[^/\s]*@', '//***@', repr(value))
             found.append(f'{name} must be {expected}; got {shown}.')
     return found
 
