@@ -173,6 +173,31 @@ def test_an_app_without_a_host_says_so_before_a_connection(tmp_path):
         assert 'UNREACHABLE' not in run.stdout
 
 
+def test_what_ansible_would_run_is_left_out(tmp_path):
+    """A template in an app's file would be evaluated on this computer by the next deploy."""
+    template = "{{ lookup('pipe', 'touch planted') }}"
+    files = {
+        'app.py': f"""
+            from flask import Flask
+            app = Flask(__name__)
+            config = {{"production{template}": 1, "default": 2}}
+            UPLOAD_FOLDER = "uploads{template}"
+
+            @app.route("/health/{template.replace(' ', '')}")
+            def health():
+                return ''
+        """,
+        'Procfile': f'release: flask db upgrade "{template}"\nweb: gunicorn -k "{template}" app:app\n',
+        'Dockerfile\nflask_app_user: root': 'ENV FLASK_APP=app\n',
+    }
+    app = app_tree(tmp_path / 'shop', files)
+    done = new('--app', app, '--dir', tmp_path / 'x')
+    variables = yaml.safe_load((tmp_path / 'x/shop/group_vars/all/main.yml').read_text())
+    assert set(variables) == {'flask_app_name', 'flask_app_src', 'flask_app_wsgi'}
+    assert 'flask_app_release_commands is left out: what Procfile has for it is a template of Ansible.' in done.stdout
+    assert new('--app', app_tree(tmp_path / '{{ 1 }}', files), '--dir', tmp_path / 'y').returncode == 1
+
+
 def test_many_variables_that_the_app_has_values_for_are_one_comment(tmp_path):
     reads = ''.join(f"os.getenv('SHOP_{number}', 'a')\n" for number in range(50))
     app = app_tree(tmp_path / 'shop', {'app.py': 'import os\nfrom flask import Flask\napp = Flask("x")\n' + reads})

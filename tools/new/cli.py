@@ -55,6 +55,8 @@ def place(options: argparse.Namespace) -> tuple[Path, str, Path]:
     folder = Path(options.app).expanduser().absolute()
     if not folder.is_dir():
         raise Wrong(f'APP must be the folder of a Flask app on this computer, got {options.app!r}.')
+    if detect.is_template(folder):
+        raise Wrong(f'APP must be a folder whose path is no template of Ansible, got {options.app!r}.')
     name = name_of(folder.resolve(), options.name)
     parent = Path(options.dir).expanduser() if options.dir else Path('inventory')
     target = (parent if parent.is_absolute() or options.dir else CHECKOUT / parent) / name
@@ -130,5 +132,6 @@ def main(given: list[str] | None = None) -> int:
     except (Wrong, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(report(app, target, options.host))
+    text = report(app, target, options.host)
+    print(''.join(letter if letter.isprintable() or letter == '\n' else '?' for letter in text))
     return 0

@@ -42,8 +42,22 @@ class App:
     missing: list[str] = field(default_factory=list)
 
 
+def is_template(value: object) -> bool:
+    """Whether Ansible would evaluate a value, and so run on this computer what an app's file says."""
+    return any(mark in str(value) for mark in ('{{', '{%', '{#'))
+
+
 def look(folder: Path) -> App:
-    """Looks at an app's folder; runs nothing of it."""
+    """Looks at an app's folder; runs nothing of it, and returns nothing that Ansible would evaluate."""
+    app = found_in(folder)
+    for values in (app.variables, app.environment):
+        for name in [name for name, (value, _) in values.items() if is_template(value)]:
+            app.unsure.append(f'{name} is left out: what {values.pop(name)[1]} has for it is a template of Ansible.')
+    return app
+
+
+def found_in(folder: Path) -> App:
+    """What is known of the app in a folder."""
     source = Source(folder)
     base = entry.base(source)
     source = source if base == source.base else Source(folder, base)

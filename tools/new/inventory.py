@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from . import vault
-from .detect import App
+from .detect import App, is_template
 from .settings import Setting
 
 PLACEHOLDER = 'address-of-the-machine.invalid'  # .invalid belongs to nobody; the checks refuse it
@@ -65,6 +65,11 @@ def hosts(name: str, host: str, key: str) -> str:
     return '\n'.join(lines) + '\n'
 
 
+def comment(text: str) -> str:
+    """A text as one line of a comment, whatever an app's file names and values have in them."""
+    return '# ' + ' '.join(''.join(letter if letter.isprintable() else ' ' for letter in text).split())
+
+
 def meaning(setting: Setting) -> str:
     """What a comment says of a setting."""
     if setting.name == 'SERVER_NAME' and setting.need < 2:
@@ -88,13 +93,13 @@ def block(name: str, active: dict[str, tuple[str, str]], settings: list[Setting]
     if active:
         lines.append(f'{name}:')
         for variable, (value, why) in active.items():
-            lines += [f'  # {why}', f'  {variable}: {inline(value)}']
+            lines += [f'  {comment(why)}', f'  {variable}: {inline(value)}']
     mark = '  # ' if active else '#   '
     if settings and not active:
         lines.append(f'# {name}:')
     for setting in sorted(settings, key=lambda setting: (-setting.need, setting.name)):
         value = '"{release}/settings.py"' if setting.use == 'file' else '""'
-        lines.append(f'{mark}{setting.name}: {value} # {meaning(setting)}'.replace('\n', ' '))
+        lines.append(f'{mark}{setting.name}: {value} {comment(meaning(setting))}')
     return lines
 
 
@@ -113,11 +118,11 @@ def variables(app: App, folder: Path, name: str, repository: list[str]) -> str:
     for variable in ORDER:
         if variable in app.variables:
             value, why = app.variables[variable]
-            lines += [f'# {ORDER[variable]}{why}', f'{"" if variable in here else "# "}{variable}: {inline(value)}']
+            lines += [comment(ORDER[variable] + why), f'{"" if variable in here else "# "}{variable}: {inline(value)}']
         elif variable == 'flask_app_wsgi':
             lines += ['# to fill in: module:object, or module:factory()', '# flask_app_wsgi: ""']
         elif variable == 'flask_app_python' and app.python[0]:
-            lines += [f'# {app.python[0]}; to be set where the machine has another one', f'# flask_app_python: "{app.python[1]}"']
+            lines += [comment(f'{app.python[0]}; to be set where the machine has another one'), f'# flask_app_python: "{app.python[1]}"']
     lines += ['', "# host names of the site, needed where the machine has other apps too; with them, a certificate of Let's Encrypt"]
     lines += ['# flask_app_domains: [www.example.com]', '# tls_mode: acme']
     plain = [setting for setting in app.settings.values() if not setting.private and setting.name not in app.environment]
@@ -154,7 +159,7 @@ def repository(folder: Path, checkout: Path) -> list[str]:
     if top.returncode or Path(top.stdout.strip()).resolve() == checkout.resolve():
         return []
     url = subprocess.run([*safe, 'config', '--get', 'remote.origin.url'], capture_output=True, text=True, check=False).stdout.strip()
-    if not url or url.startswith(('/', '.')):
+    if not url or url.startswith(('/', '.')) or is_template(url):
         return []
     if '://' in url and '@' in url.partition('://')[2].partition('/')[0]:
         scheme, _, rest = url.partition('://')
