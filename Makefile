@@ -1,7 +1,7 @@
 # Shortcuts for commands of Ansible and Molecule, which work without make too.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-all new secrets deploy check drift remove rollback releases dev lint unit molecule bench bundle audit docs lock
+.PHONY: help up down test test-all new secrets deploy check drift remove rollback releases dev lint unit molecule bench bundle audit docs lock lock-app
 
 HTTP_PORT ?= 8080
 SCENARIO ?= default
@@ -110,6 +110,9 @@ unit: .venv/made ## run the tests that need no machine; fails if less than 90 % 
 molecule: .venv/made ## run one scenario: SCENARIO=default, IMAGE=debian:13, APP_PYTHON=python3.8
 	molecule test --scenario-name $(SCENARIO)
 
+lock-app: .venv/made ## update the lock of the app's packages on HOST= or INVENTORY= to newer versions
+	ansible-playbook $(target) lock.yml $(app) $(options)
+
 bench: .venv/made ## benchmark against the article's stack and write docs/bench (15 minutes); ARGS=--quick writes nothing (2 minutes)
 	tools/bench/run $(ARGS)
 
@@ -119,16 +122,18 @@ audit: .cache/audit/made ## report known vulnerabilities of all locked packages;
 docs: .venv/made ## generate docs/variables.md from the roles' argument specs
 	python tools/variables >docs/variables.md
 
-lock: .cache/uv/made ## update the lock files; ARGS=--upgrade for newer versions
+lock: .venv/made ## update the lock files; ARGS=--upgrade for newer versions
 	$(lock) --python-version 3.10 requirements.in -o requirements.txt
 	$(lock) --python-version 3.10 tools/audit/requirements.in -o tools/audit/requirements.txt
 	$(lock) --python-version 3.10 tools/gixy/requirements.in -o tools/gixy/requirements.txt
 	$(lock) --python-version 3.10 roles/python-venv/files/uv.in -o roles/python-venv/files/uv.txt
+	for tool in pdm pip pipenv poetry; do $(lock) --python-version 3.10 $(tools)/$$tool.in -o $(tools)/$$tool.txt || exit; done
 	$(lock) --python-version 3.6 files/flaskrandom/requirements.in -o files/flaskrandom/requirements.txt
 	$(lock) --python-version 3.6 tests/app/requirements.in -o tests/app/requirements.txt
 	$(lock) --python-version 3.6 molecule/release/app/requirements.in -o molecule/release/app/requirements.txt
 
-lock = .cache/uv/bin/uv pip compile --quiet --universal --no-strip-extras --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(ARGS)
+tools = roles/flask-app/files/tools
+lock = uv pip compile --quiet --universal --no-strip-extras --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(ARGS)
 new = $(if $(PYTHON),$(PYTHON) -m venv --clear,$(error \
 	Python 3.10, 3.11 or 3.12 with its venv module is needed here; on Debian and Ubuntu: apt install python3-venv))
 
@@ -149,8 +154,3 @@ $(environment)/made: $(folder)/requirements.txt
 	$(new) '$(environment)'
 	'$(environment)/bin/pip' install -qq --require-hashes -r '$(folder)/requirements.txt'
 	@touch '$@'
-
-.cache/uv/made: roles/python-venv/files/uv.txt
-	$(new) .cache/uv
-	.cache/uv/bin/pip install -qq --require-hashes -r $<
-	@touch $@

@@ -27,11 +27,11 @@ def parse(output: str) -> dict:
         output: what came from the host, with line ends of either kind. Parts that are missing are empty, 0 or false.
 
     Returns:
-        `complete` (false: look.sh did not run to its end), `os` (`debian 12`), `python` (`3.11`), `python_foreign` (apt's
-        modules do not fit it), `systemd`, `ipv6`, `first_boot` (still running), `clock` (Unix time), `machine_id`
-        (/etc/machine-id and the boot id), `processors`, `memory` and `swap` (MB), `free` (MB by folder), `inodes` (free
-        ones by folder), `readonly` and `not_folders` (paths), `untrusted` (owner, mode, path), `listeners` (port, program,
-        pid; TCP), `claims` (one JSON text for each app).
+        `complete` (false: look.sh did not run to its end), `os` (`debian 12`), `python` (`3.11`), `machine` (`x86_64`),
+        `glibc` (`2.36`), `python_foreign` (apt's modules do not fit it), `systemd`, `ipv6`, `first_boot` (still running),
+        `clock` (Unix time), `machine_id` (/etc/machine-id and the boot id), `processors`, `memory` and `swap` (MB), `free`
+        (MB by folder), `inodes` (free ones by folder), `readonly` and `not_folders` (paths), `untrusted` (owner, mode,
+        path), `listeners` (port, program, pid; TCP), `claims` (one JSON text for each app).
     """
     seen: dict[str, list[str]] = {}
     # not splitlines(), which splits at characters that a claim may contain
@@ -56,6 +56,8 @@ def parse(output: str) -> dict:
         'complete': 'end' in seen,
         'os': first('os'),
         'python': first('python'),
+        'machine': first('machine') or 'x86_64',
+        'glibc': first('glibc') or '2.17',
         **{name: first(name) == 'yes' for name in ('python_foreign', 'systemd', 'ipv6')},
         'first_boot': first('first_boot') == 'running',
         'clock': number('clock'),

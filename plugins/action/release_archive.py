@@ -9,6 +9,7 @@ import io
 import os
 import subprocess
 import tarfile
+import zipfile
 from pathlib import Path
 
 from ansible import constants
@@ -67,13 +68,13 @@ def source_files(source: Path, exclude: list[str], replaced: set[str]) -> tuple[
     return found, [path for path in sorted(left_out) if path.name not in CACHES and path.suffix != '.pyc']
 
 
-def pack(source: Path, files: list[Path], contents: dict[str, str], links: dict[str, str]) -> bytes:
+def pack(source: Path, files: list[Path], contents: dict[str, str | bytes], links: dict[str, str]) -> bytes:
     """A tar archive that depends on nothing but what is in it: same files, same bytes.
 
     Args:
         source: the app's folder.
         files: paths below `source`; modes become 0644, or 0755 where the owner may execute, owned by root.
-        contents: further files, path to text.
+        contents: further files, path to text or bytes.
         links: symbolic links, path to target.
 
     Returns:
@@ -96,13 +97,31 @@ def pack(source: Path, files: list[Path], contents: dict[str, str], links: dict[
             if name in links:
                 add(name, tarfile.SYMTYPE, 0o777, target=links[name])
             elif name in contents:
-                add(name, tarfile.REGTYPE, 0o644, contents[name].encode())
+                data = contents[name]
+                add(name, tarfile.REGTYPE, 0o644, data.encode() if isinstance(data, str) else data)
             elif entries[name].is_symlink():
                 add(name, tarfile.SYMTYPE, 0o777, target=os.readlink(entries[name]))
             else:
                 mode = 0o755 if entries[name].stat().st_mode & 0o100 else 0o644
                 add(name, tarfile.REGTYPE, mode, entries[name].read_bytes())
     return buffer.getvalue()
+
+
+def package_files(wheel: str, source: Path) -> dict[str, bytes]:
+    """The files of the app's own wheel that its folder does not have at the same place: metadata, and all of a src layout.
+
+    Args:
+        wheel: its path, '' for none.
+        source: the app's folder.
+
+    Returns:
+        Path in the release, below `.package`, to contents.
+    """
+    if not wheel:
+        return {}
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if not name.endswith(('/', '.dist-info/RECORD'))]
+        return {f'.package/{name}': archive.read(name) for name in names if not (source / name).exists()}
 
 
 def git_revision(source: Path) -> str:
@@ -118,7 +137,7 @@ class ActionModule(ActionBase):
     """Action `release_archive`: writes the archive to a file on the controller and names it by its contents.
 
     Arguments: `src` and `exclude` (the app's folder and patterns to leave out), `contents` (path to text), `links`
-    (path to target), `shared` and `shared_root` (folders that become links below that root).
+    (path to target), `package` (the app's own wheel, or ''), `shared` and `shared_root` (folders that become links below that root).
     Returns: `id` (twelve hexadecimal digits), `path` (the archive), `files`, `left_out` (what `exclude` kept from it, but
     for caches), `revision` (of git, or '').
     """
@@ -135,6 +154,7 @@ class ActionModule(ActionBase):
         shared = [name.strip('/') for name in args['shared']]
         links.update({name: f"{args['shared_root']}/{name}" for name in shared})
         files, left_out = source_files(source, args['exclude'], {*shared, *args['contents']})
+        contents = {**package_files(args['package'], source), **args['contents']}
 
         taken = sorted({path.parts[0] for path in files} & set(args['links']))
         if taken:
@@ -144,7 +164,7 @@ class ActionModule(ActionBase):
                 'flask_app_exclude.'
             )
 
-        archive = pack(source, files, args['contents'], links)
+        archive = pack(source, files, contents, links)
         digest = hashlib.sha256(archive).hexdigest()[:12]
         path = Path(constants.DEFAULT_LOCAL_TMP) / f'{digest}.tar.gz'
         path.write_bytes(gzip.compress(archive, mtime=0))

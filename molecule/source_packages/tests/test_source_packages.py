@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -42,21 +41,6 @@ def sdist(name, setup):
     return packed.getvalue()
 
 
-def wheel(name):
-    """A wheel of a package that no index has; the same bytes each time."""
-    info = f'{name}-1.0.dist-info'
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, 'w') as files:
-        for file, text in [
-            (f'{name}.py', ''),
-            (f'{info}/METADATA', f'Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n'),
-            (f'{info}/WHEEL', 'Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n'),
-            (f'{info}/RECORD', f'{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n'),
-        ]:
-            files.writestr(zipfile.ZipInfo(file), text)
-    return content.getvalue()
-
-
 def inside(*command, stdin=None, check=True):
     """Runs a command of root's on the machine; returns what it printed."""
     done = subprocess.run(
@@ -75,10 +59,15 @@ def play(playbook, *options):
     return done.returncode, ' '.join(done.stdout.split()).replace("''", "'")  # as YAML writes it
 
 
-def build(name, *sources, wheels=()):
-    """Deploys the app that needs a package."""
-    variables = {'python_venv_source_packages': sources, 'python_venv_wheels': [str(path) for path in wheels]}
+def deploy(name, packages=('make',)):
+    """Deploys the app that needs a package, with these Debian packages to build it."""
+    variables = {'flask_app_build_packages': packages}
     return play('playbook.yml', '-e', f'flask_app_src={FOLDER}/{name}', '-e', json.dumps(variables))
+
+
+def python():
+    """Version of the machine's Python, such as 3.11."""
+    return inside('python3', '-c', 'import sys; print("%d.%d" % sys.version_info[:2])')
 
 
 def asked_for(path):
@@ -107,13 +96,21 @@ def index():
     inside('systemd-run', '--unit=index', 'python3', '-u', '/opt/index/index.py', '/opt/index/files', upstream)
 
 
-def test_without_the_variable_nothing_is_built(index):
-    code, output = build('sneaky')
+def test_without_packages_to_build_with_the_host_builds_nothing(index):
+    code, output = deploy('broken', packages=())
     assert code == 2
-    assert 'sneaky==1.0 has no usable wheels' in output and 'python_venv_source_packages: [sneaky]' in output
-    assert asked_for('/simple/sneaky/') == 1  # it is no network error, so it is not tried again
-    assert asked_for('/files/sneaky-1.0.tar') == 0
+    assert 'broken has no wheel for Python' in output and 'Set flask_app_build_packages' in output
+    assert 'pg_config executable not found' in output and '[build-essential, libpq-dev]' in output
     assert inside('getent', 'passwd', 'flask-build', check=False) == ''
+
+
+def test_a_build_that_fails_says_why_at_once():
+    before = asked_for('/files/broken-1.0.tar')
+    code, output = deploy('broken')
+    assert code == 2
+    assert 'could not be built' in output and 'pg_config executable not found' in output
+    assert asked_for('/files/broken-1.0.tar') == before + 1
+    assert inside('find', '/srv/flaskrandom/venvs', '-mindepth', '1') == ''
 
 
 def test_the_controller_sends_uv_where_the_index_does_not_deliver_it():
@@ -124,16 +121,8 @@ def test_the_controller_sends_uv_where_the_index_does_not_deliver_it():
     assert inside('find', '/opt/flask-host', '-perm', '/022', '-o', '-not', '-user', 'root') == ''
 
 
-def test_a_build_that_fails_says_why_at_once():
-    code, output = build('broken', 'broken')
-    assert code == 2
-    assert 'python_venv_source_packages (broken) could not be built' in output and 'pg_config executable not found' in output
-    assert asked_for('/files/broken-1.0.tar') == 1
-    assert inside('find', '/srv/flaskrandom/venvs', '-mindepth', '1') == ''
-
-
 def test_what_a_build_leaves_is_not_followed():
-    code, output = build('linker', 'linker')
+    code, output = deploy('linker')
     assert code == 2
     assert "What flask-build has built is not taken: 'shadow-1.0-py3-none-any.whl' cannot be opened" in output
     assert inside('find', '/srv/flaskrandom/venvs', '-mindepth', '1') == ''
@@ -141,7 +130,7 @@ def test_what_a_build_leaves_is_not_followed():
 
 @pytest.fixture(scope='module')
 def environment():
-    code, output = build('sneaky', 'Sneaky')
+    code, output = deploy('sneaky')
     assert code == 0, output[-3000:]
     return inside('sh', '-c', 'ls -d /srv/flaskrandom/venvs/*.*')
 
@@ -181,25 +170,23 @@ def test_nothing_of_the_build_stays(environment, seen):
 def test_the_environment_is_whole(environment):
     listed = inside('runuser', '-u', 'nobody', '--', f'{environment}/bin/pip', 'list', '--format=freeze')
     assert {'sneaky==1.0', 'Flask', 'pip'} <= {line if 'sneaky' in line else line.split('==')[0] for line in listed.splitlines()}
-    code, output = build('sneaky', 'Sneaky')
+    code, output = deploy('sneaky')
     assert code == 0 and 'changed=0' in output
 
 
-def test_a_wheel_of_the_controllers_is_installed_by_the_hash_of_the_lock():
-    app, path = FOLDER / 'carried', FOLDER / 'carried_nowhere_else-1.0-py3-none-any.whl'
+def test_a_package_in_the_apps_folder_is_built_on_the_controller():
+    app = FOLDER / 'carried'
     shutil.copytree(CHECKOUT / 'files/flaskrandom', app, dirs_exist_ok=True)
-    path.write_bytes(wheel('carried_nowhere_else'))
-    with open(app / 'requirements.txt', 'a') as lock:
-        lock.write(f'carried_nowhere_else==1.0 --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n')
-    code, output = build('carried')
-    assert code == 2 and 'carried-nowhere-else was not found' in output
-    code, output = build('carried', wheels=[path])
+    (app / 'libs/carried').mkdir(parents=True, exist_ok=True)
+    (app / 'libs/carried/pyproject.toml').write_text('[project]\nname = "carried"\nversion = "1.0"\n')
+    (app / 'libs/carried/carried.py').write_text('')
+    (app / 'requirements.txt').write_text('Flask\n./libs/carried\n')
+    code, output = deploy('carried')
     assert code == 0, output[-3000:]
-    packages = inside('sh', '-c', 'ls /srv/flaskrandom/current/lib/python3*/site-packages').split()
-    assert 'carried_nowhere_else-1.0.dist-info' in packages
-    path.write_bytes(wheel('carried_nowhere_else') + b'x')
-    code, output = build('carried', wheels=[path])
-    assert code == 2 and 'python_venv_wheels must be in the lock by hash' in output
+    assert 'carried-1.0.dist-info' in inside('sh', '-c', 'ls /srv/flaskrandom/current/lib/python3*/site-packages').split()
+    assert (FOLDER / 'inventory').joinpath(f'requirements-{python()}.lock').is_file()
+    code, output = deploy('carried')
+    assert code == 0 and 'changed=0' in output
 
 
 def test_remove_takes_uv_and_the_account_away(environment):

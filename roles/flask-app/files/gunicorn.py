@@ -5,6 +5,7 @@ supervisor's file cannot hold every value and is readable by everyone.
 """
 import json
 import os
+import sys
 
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -21,6 +22,10 @@ os.environ.update({name: str(value) for name, value in _release['environment'].i
 if _release['secrets']:
     with open(_release['secrets'], encoding='utf-8') as file:
         os.environ.update(json.load(file))
+
+# the app as a package: its metadata, and its modules where they are not in the folder itself
+sys.path.append(os.path.join(os.getcwd(), '.package'))
+os.environ.setdefault('PYTHONPATH', sys.path[-1])
 
 wsgi_app = _release['wsgi']
 workers = _release['workers']

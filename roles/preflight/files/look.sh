@@ -31,6 +31,8 @@ machine() {
   echo "clock=$(date +%s)"
   echo "machine_id=$(cat /etc/machine-id)"
   echo "boot_id=$(cat /proc/sys/kernel/random/boot_id)"
+  echo "machine=$(uname -m)"
+  echo "glibc=$(getconf GNU_LIBC_VERSION | cut -d' ' -f2)"
   echo "processors=$(nproc)"
   grep -E '^(MemTotal|SwapTotal):' /proc/meminfo | sed 's/^/meminfo=/'
   python 'import sys; print("python=%d.%d" % sys.version_info[:2])'

@@ -25,6 +25,7 @@ def environment(settings, folder):
         'LANG': 'C.UTF-8',
         'USER': settings['user'],
         'PATH': '{}/bin:/usr/local/bin:/usr/bin:/bin'.format(folder),
+        'PYTHONPATH': '{}/.package'.format(folder),
     }
     values.update({name: str(value) for name, value in settings['environment'].items()})
     if settings['secrets']:
