@@ -137,7 +137,7 @@ class ActionModule(ActionBase):
     """Action `release_archive`: writes the archive to a file on the controller and names it by its contents.
 
     Arguments: `src` and `exclude` (the app's folder and patterns to leave out), `contents` (path to text), `links`
-    (path to target), `package` (the app's own wheel, or ''), `shared` and `shared_root` (folders that become links below that root).
+    (path to target), `package` (the app's own wheel, or ''), `shared` (folders and files that all releases share, path to target).
     Returns: `id` (twelve hexadecimal digits), `path` (the archive), `files`, `left_out` (what `exclude` kept from it, but
     for caches), `revision` (of git, or '').
     """
@@ -150,10 +150,8 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         args = self._task.args
         source = Path(args['src'])
-        links = dict(args['links'])
-        shared = [name.strip('/') for name in args['shared']]
-        links.update({name: f"{args['shared_root']}/{name}" for name in shared})
-        files, left_out = source_files(source, args['exclude'], {*shared, *args['contents']})
+        links = {**args['links'], **args['shared']}
+        files, left_out = source_files(source, args['exclude'], {*args['shared'], *args['contents']})
         contents = {**package_files(args['package'], source), **args['contents']}
 
         taken = sorted({path.parts[0] for path in files} & set(args['links']))

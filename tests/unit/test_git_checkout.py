@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import importlib.util
 import json
 import os
 import ssl
@@ -15,17 +14,11 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible.errors import AnsibleActionFail
+from load_plugin import load
 
 ROOT = Path(__file__).parents[2]
+plugin = load('plugins/action/git_checkout.py')
 TOKEN = 'token-that-nobody-may-see'
-
-
-@pytest.fixture(scope='module')
-def plugin():
-    spec = importlib.util.spec_from_file_location('git_checkout', ROOT / 'plugins/action/git_checkout.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def git(folder, *command):
@@ -141,19 +134,19 @@ def traces(folder):
     return [path for path in folder.rglob('*') if path.is_file() and TOKEN.encode() in path.read_bytes()]
 
 
-def test_a_private_repository_with_submodules_and_no_trace_of_the_token(plugin, server, tmp_path):
+def test_a_private_repository_with_submodules_and_no_trace_of_the_token(server, tmp_path):
     plugin.checkout(f'{server.url}/shop.git', 'HEAD', tmp_path / 'app', token=TOKEN)
     assert files(tmp_path / 'app') == ['.gitmodules', 'backend/app.py', 'backend/common/common.py', 'backend/requirements.txt']
     assert server.seen == [] and traces(tmp_path) == []
     assert server.users == {'oauth2'}
 
 
-def test_the_user_of_the_url_is_the_users_own(plugin, server, tmp_path):
+def test_the_user_of_the_url_is_the_users_own(server, tmp_path):
     plugin.checkout(f'{server.url.replace("//", "//deploy@")}/shop.git', 'bare', tmp_path / 'app', token=TOKEN)
     assert server.users == {'deploy'}
 
 
-def test_another_version_leaves_nothing_of_the_one_before(plugin, server, tmp_path):
+def test_another_version_leaves_nothing_of_the_one_before(server, tmp_path):
     repo, app = f'{server.url}/shop.git', tmp_path / 'app'
     plugin.checkout(repo, 'main', app, token=TOKEN)
     (app / 'backend/app.py').write_text('changed by hand')
@@ -164,7 +157,7 @@ def test_another_version_leaves_nothing_of_the_one_before(plugin, server, tmp_pa
 
 
 @pytest.mark.parametrize('version', ['main', 'bare', 'commit', 'hidden'])
-def test_branches_tags_and_commits(plugin, server, tmp_path, version):
+def test_branches_tags_and_commits(server, tmp_path, version):
     bare = server.folder / 'shop.git'
     expected = git(bare, 'rev-parse', 'bare' if version == 'bare' else 'main')
     if version == 'hidden':
@@ -176,20 +169,20 @@ def test_branches_tags_and_commits(plugin, server, tmp_path, version):
     assert git(tmp_path / 'app', 'rev-parse', 'HEAD') == expected
 
 
-def test_a_missing_version_is_named(plugin, server, tmp_path):
+def test_a_missing_version_is_named(server, tmp_path):
     with pytest.raises(AnsibleActionFail, match="flask_app_version must be a branch, tag or commit of flask_app_repo, got 'v9'"):
         plugin.checkout(f'{server.url}/shop.git', 'v9', tmp_path / 'app', token=TOKEN)
 
 
 @pytest.mark.parametrize('token', ['', 'wrong'])
-def test_a_refusal_names_the_ways_in_and_no_token(plugin, server, tmp_path, token):
+def test_a_refusal_names_the_ways_in_and_no_token(server, tmp_path, token):
     with pytest.raises(AnsibleActionFail) as error:
         plugin.checkout(f'{server.url}/shop.git', 'HEAD', tmp_path / 'app', token=token)
     assert 'flask_app_repo_key or flask_app_repo_token' in str(error.value)
     assert not token or token not in str(error.value)
 
 
-def test_the_token_is_for_its_own_server_only(plugin, server, tmp_path):
+def test_the_token_is_for_its_own_server_only(server, tmp_path):
     folder = tmp_path / 'other'
     folder.mkdir()
     other = Server(folder)
@@ -210,7 +203,7 @@ def test_the_token_is_for_its_own_server_only(plugin, server, tmp_path):
     assert other.users == set()
 
 
-def test_the_keys_file_is_given_to_ssh(plugin, tmp_path, monkeypatch):
+def test_the_keys_file_is_given_to_ssh(tmp_path, monkeypatch):
     monkeypatch.setenv('GIT_SSH_COMMAND', 'ssh -o UserKnownHostsFile=/x')
     options, environment = plugin.settings('git@a.example:x.git', '~/my key', '')
     expected = f"ssh -o UserKnownHostsFile=/x -i '{Path.home()}/my key' -o IdentitiesOnly=yes -o BatchMode=yes"
