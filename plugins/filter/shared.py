@@ -10,7 +10,7 @@ PART = r'(?!\.{1,2}(/|\Z))[A-Za-z0-9_.@+-]+'
 NAME = re.compile(rf'{PART}(/{PART})*/?')
 FILE = re.compile(r'[^/].*\.[A-Za-z][A-Za-z0-9]*')
 # what a release has of its own, and the folder that holds the files
-TAKEN = {'bin', 'lib', 'pyvenv.cfg', '.flaskenv', '.gunicorn.py', '.release.json', '.manifest.json', '.git', '.files'}
+TAKEN = {'bin', 'lib', 'pyvenv.cfg', '.flaskenv', '.gunicorn.py', '.release.json', '.manifest.json', '.package', '.git', '.files'}
 
 
 def is_file(name: str) -> bool:
@@ -65,7 +65,7 @@ def mismatches(names: Iterable[str], source: str) -> list[str]:
         if is_file(name) and path.is_dir():
             found.append(f"flask_app_shared: '{name}' means a file because of its suffix, but the app has a folder there. Write '{name}/'.")
         if not is_file(name) and path.is_file():
-            found.append(f"flask_app_shared: '{name}' means a folder, but the app has a file there. Share a folder, or a file with a suffix.")
+            found.append(f"flask_app_shared: '{name}' means a folder, but the app has a file there. Share its folder instead.")
     return found
 
 

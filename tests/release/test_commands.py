@@ -39,6 +39,14 @@ def test_a_command_succeeds(run, config):
     assert (config.releases / 'a/here').read_text() == 'well\n'
 
 
+def test_the_releases_path_is_filled_in(run, config):
+    folder = config.releases / 'a'
+    environment = {'CONFIG': '{release}/config.py', 'OTHER': '{other} ${release} {{release}} {}'}
+    assert run('echo "{release}/x $CONFIG $OTHER ${release}" > here', environment=environment) == ''
+    expected = '{0}/x {0}/config.py {{other}} ${{release}} {{{0}}} {{}} \n'.format(folder)
+    assert (folder / 'here').read_text() == expected
+
+
 def test_a_failed_command_is_reported(run):
     text = run('echo no table >&2; exit 3')
     assert text == "the command 'echo no table >&2; exit 3' exited with status 3\n\nIts output:\nno table"

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from release import logs
@@ -170,3 +171,28 @@ def test_a_hanging_or_missing_journal(services, monkeypatch):
     assert 'cannot read the journal' in logs.journal('x.service', 7)
     monkeypatch.setenv('PATH', '/nowhere')
     assert 'cannot read the journal' in logs.journal('x.service', 7)
+
+
+@pytest.mark.parametrize(
+    'said, shared',
+    [
+        ("PermissionError: [Errno 13] Permission denied: '/srv/shop/releases/0123456789ab/logs/app.log'", 'logs'),
+        ("PermissionError: [Errno 13] Permission denied: '/srv/shop/releases/0123456789ab/static/uploads/a.png'", 'static/uploads'),
+        ("PermissionError: [Errno 13] Permission denied: '/srv/shop/releases/0123456789ab/app.db'", 'app.db'),
+        ("PermissionError: [Errno 13] Permission denied: '.data'", '.data'),
+        ("OSError: [Errno 30] Read-only file system: '/usr/share/shop'", 'instance'),
+        ('sqlite3.OperationalError: unable to open database file', 'instance'),
+        ('sqlalchemy.exc.OperationalError: (sqlite3.OperationalError) attempt to write a readonly database', 'instance'),
+        ('/bin/sh: 1: cannot create out.txt: Permission denied', 'instance'),
+        ("PermissionError: [Errno 13] Permission denied: '/var/log/shop.log'", 'instance'),
+    ],
+)
+def test_an_app_that_may_not_write_is_told_what_to_share(said, shared):
+    text = logs.advice('Traceback\n' + said + '\n', Path('/srv/shop/releases'))
+    assert 'flask_app_shared: [{}]'.format(shared) in text
+    assert shared != 'instance' or 'for instance' in text
+
+
+@pytest.mark.parametrize('said', ['ImportError: not today', 'Permission denied (publickey)', 'KeyError: \'PermissionError\'', ''])
+def test_other_failures_are_not_explained_by_it(said):
+    assert logs.advice(said, Path('/srv/shop/releases')) == ''

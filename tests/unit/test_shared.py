@@ -26,7 +26,8 @@ def test_where_they_are():
     ]
 
 
-@pytest.mark.parametrize('names, says', [(['a', '../b'], '../b'), (['/srv'], '/srv'), (['a b'], 'a b'), ([''], "got ''"), (['a//b'], 'a//b'),
+@pytest.mark.parametrize('names, says', [(['a', '../b'], '../b'), (['/srv'], '/srv'), (['a b'], 'a b'), ([''], "got ''"),
+                                         (['a//b'], 'a//b'),
                                          (['lib/x'], 'lib/x'), (['.files'], '.files'), (['.flaskenv'], '.flaskenv'),
                                          (['a', 'b', 'a/c.db'], 'a/c.db'), (['a', 'a/'], "'a'"), (['.'], "'.'")])  # fmt: skip
 def test_wrong_names_are_shown(names, says):

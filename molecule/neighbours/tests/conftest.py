@@ -30,10 +30,14 @@ class Answer:
         self.status, self.text, self.headers = response.status, response.read().decode(), response.headers
         self.certificate = certificate
 
+    def json(self):
+        """The object in its text."""
+        return json.loads(self.text)
+
     @property
     def app(self):
         """The name that the app has in its environment."""
-        return json.loads(self.text)['setting']
+        return self.json()['setting']
 
 
 class Closed(NamedTuple):

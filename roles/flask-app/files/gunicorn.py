@@ -5,6 +5,7 @@ supervisor's file cannot hold every value and is readable by everyone.
 """
 import json
 import os
+import re
 import sys
 
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -12,13 +13,23 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 with open('.release.json', encoding='utf-8') as file:
     _release = json.load(file)
 
+
+def _filled(value):
+    """A setting with the release's path in place of `{release}`; `${release}` is a variable of a shell."""
+    if isinstance(value, str):
+        return re.sub(r'(?<!\$)\{release\}', lambda _: os.getcwd(), value)
+    if isinstance(value, list):
+        return [_filled(part) for part in value]
+    return {name: _filled(part) for name, part in value.items()} if isinstance(value, dict) else value
+
+
 os.environ.update({
     'HOME': _release['home'],
     'LANG': 'C.UTF-8',
     'USER': _release['user'],
     'PATH': os.path.join(os.getcwd(), 'bin') + ':/usr/local/bin:/usr/bin:/bin',
 })
-os.environ.update({name: str(value) for name, value in _release['environment'].items()})
+os.environ.update({name: _filled(str(value)) for name, value in _release['environment'].items()})
 if _release['secrets']:
     with open(_release['secrets'], encoding='utf-8') as file:
         os.environ.update(json.load(file))
@@ -38,7 +49,7 @@ control_socket_disable = True
 limit_request_line = 8190
 limit_request_field_size = 8192
 limit_request_fields = 32768
-globals().update(_release['gunicorn'])
+globals().update(_filled(_release['gunicorn']))
 
 
 _markers = os.path.join(_release['run'], 'app')

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -17,6 +18,14 @@ from .system import print_line
 
 OUTPUT_LIMIT = 1 << 18  # bytes of a command's output that are kept
 
+# not ${release}, which is a variable of a shell
+RELEASE = re.compile(r'(?<!\$)\{release\}')
+
+
+def filled(text, folder):
+    """A setting's text with the release's path in place of `{release}`, as .gunicorn.py does it."""
+    return RELEASE.sub(lambda _: str(folder), text)
+
 
 def environment(settings, folder):
     """The environment variables of the app, the same as in .gunicorn.py."""
@@ -27,7 +36,7 @@ def environment(settings, folder):
         'PATH': '{}/bin:/usr/local/bin:/usr/bin:/bin'.format(folder),
         'PYTHONPATH': '{}/.package'.format(folder),
     }
-    values.update({name: str(value) for name, value in settings['environment'].items()})
+    values.update({name: filled(str(value), folder) for name, value in settings['environment'].items()})
     if settings['secrets']:
         values.update(json.loads(Path(settings['secrets']).read_text(encoding='utf-8')))
     return values
@@ -91,7 +100,7 @@ def run_release_command(settings, folder, command, timeout):
     process = start(
         settings,
         folder,
-        ['/bin/sh', '-ec', command],
+        ['/bin/sh', '-ec', filled(command, folder)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

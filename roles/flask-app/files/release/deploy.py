@@ -9,7 +9,7 @@ from .commands import prepare
 from .errors import Failure, Unhealthy
 from .health import REDIRECTED, wait_until_healthy
 from .history import History
-from .logs import LogFile
+from .logs import LogFile, advice
 from .releases import Releases
 from .supervisor import Program
 from .system import now, print_line, replace_symlink, sync_folder, working_folder
@@ -208,7 +208,7 @@ class Deployment:
         elif not isinstance(failure, Unhealthy):
             text += 'The release is not the cause: correct the error and deploy again.'
         else:
-            text += 'Correct the app and deploy again.'
+            text += advice(str(failure), self.config.releases) + 'Correct the app and deploy again.'
             try:
                 self.releases.keep_environment(release)
                 self.history.record(release, failed=str(failure).splitlines()[0], at=now(), revision=revision)

@@ -15,6 +15,11 @@ CONTROLS = re.compile(r'[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]')
 PREFIX = re.compile(r'^\[[^\]]*\] \[\d+\] \[[A-Z]+\] ?')
 FRAME = re.compile(r'^ +File "(?P<path>[^"]*)", line \d+')
 FRAMEWORK = re.compile(r'/gunicorn/|^<frozen |/importlib/')
+# what Python, sqlite and a shell say where something may not be written
+FORBIDDEN = re.compile(
+    r"(?:PermissionError|\[Errno 13\]|\[Errno 30\])[^\n']*'(?P<path>[^'\n]+)'|\[Errno 30\]"
+    r'|unable to open database file|attempt to write a readonly database|cannot create [^\n]*(?:Permission denied|Read-only)'
+)
 
 
 def plain_lines(raw):
@@ -72,6 +77,29 @@ def condense(raw):
     """
     lines = without_duplicates(without_framework_frames(plain_lines(raw[-BYTES:])))
     return '\n'.join(lines[-LINES:])
+
+
+def advice(text, releases):
+    """What to set where a log shows that the app writes where it may not; '' where it does not.
+
+    Args:
+        text: of the log.
+        releases: folder of the releases.
+    """
+    found = FORBIDDEN.search(text)
+    if not found:
+        return ''
+    path = one_line(found.group('path') or '')
+    # relative paths are below the release, where the app starts
+    inside = '/'.join(path.split('/')[len(releases.parts) + 1 :]) if path.startswith('{}/'.format(releases)) else path
+    if not inside or inside.startswith('/'):
+        return (
+            'The app may not write {}. Only what flask_app_shared lists is its own: let it write there, '
+            'for instance with flask_app_shared: [instance]. '.format(path or 'where it tried to')
+        )
+    folder, _, name = inside.rpartition('/')
+    name = folder if folder and '.' in name.strip('.') else inside
+    return 'The app may not write {} in its release. Share it: flask_app_shared: [{}]. '.format(inside, name)
 
 
 class LogFile:
