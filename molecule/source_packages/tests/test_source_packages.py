@@ -1,5 +1,6 @@
 """Packages that an index has only as source are built by an account without rights, or not at all."""
 
+import gzip
 import hashlib
 import io
 import json
@@ -38,7 +39,7 @@ def sdist(name, setup):
             entry = tarfile.TarInfo(f'{name}-1.0/{file}')
             entry.size = len(text.encode())
             archive.addfile(entry, io.BytesIO(text.encode()))
-    return packed.getvalue()
+    return gzip.compress(packed.getvalue(), mtime=0)
 
 
 def inside(*command, stdin=None, check=True):
@@ -83,7 +84,7 @@ def index():
         files.add(Path(__file__).parents[1] / 'index.py', 'index.py')
         for name, setup in SETUP.items():
             content = sdist(name, setup)
-            entry = tarfile.TarInfo(f'files/{name}-1.0.tar')
+            entry = tarfile.TarInfo(f'files/{name}-1.0.tar.gz')
             entry.size = len(content)
             files.addfile(entry, io.BytesIO(content))
             shutil.copytree(CHECKOUT / 'files/flaskrandom', FOLDER / name, dirs_exist_ok=True)
@@ -105,11 +106,11 @@ def test_without_packages_to_build_with_the_host_builds_nothing(index):
 
 
 def test_a_build_that_fails_says_why_at_once():
-    before = asked_for('/files/broken-1.0.tar')
+    before = asked_for('/files/broken-1.0.tar.gz')
     code, output = deploy('broken')
     assert code == 2
     assert 'could not be built' in output and 'pg_config executable not found' in output
-    assert asked_for('/files/broken-1.0.tar') == before + 1
+    assert asked_for('/files/broken-1.0.tar.gz') == before + 1
     assert inside('find', '/srv/flaskrandom/venvs', '-mindepth', '1') == ''
 
 
