@@ -5,10 +5,13 @@ SHELL := /bin/bash
 
 HTTP_PORT ?= 8080
 SCENARIO ?= default
-PYTHON = $(shell for python in python3 python3.12 python3.11 python3.10; do \
-	$$python -c 'import ensurepip, sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$python && break; done)
+# CORE=newest: the newest Ansible instead of the one that also manages Ubuntu 18.04 and 20.04, see docs/controller.md.
+ifneq ($(filter-out newest,$(CORE)),)
+$(error CORE must be newest or not set, got '$(CORE)')
+endif
+VENV := $(if $(CORE),.cache/$(CORE),.venv)
 
-export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export IMAGE ENGINE APP_PYTHON
 # Molecule and ansible-lint store their files here, not in the home directory.
 export ANSIBLE_HOME := $(CURDIR)/.cache/ansible
@@ -17,7 +20,7 @@ export MOLECULE_COMMAND_BORDERS := false
 # MITOGEN=1 speeds up runs, see docs/bench. The first play runs without it and records the host's key.
 ifdef MITOGEN
 export ANSIBLE_STRATEGY := mitogen_linear
-export ANSIBLE_STRATEGY_PLUGINS = $(dir $(shell .venv/bin/python -c 'import ansible_mitogen; print(ansible_mitogen.__file__)'))plugins/strategy
+export ANSIBLE_STRATEGY_PLUGINS = $(dir $(shell $(VENV)/bin/python -c 'import ansible_mitogen; print(ansible_mitogen.__file__)'))plugins/strategy
 endif
 
 # HOST=[user@]address[:port] becomes -i 'address[:port],' -u user; INVENTORY=path replaces it.
@@ -37,14 +40,14 @@ folder = $(or $(APP),files/flaskrandom)
 environment = .cache/dev/$(notdir $(abspath $(folder)))
 
 help: ## list the commands
-	@sed -En 's/^([a-z-]+):.*## /\1\t/p' Makefile | column -ts $$'\t'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' Makefile
 
-up: .venv/made ## create a machine here and deploy to it: the article's API answers on HTTP_PORT=8080; IMAGE= sets its OS
+up: $(VENV)/made ## create a machine here and deploy to it: the article's API answers on HTTP_PORT=8080; IMAGE= sets its OS
 	ansible-playbook -i sandbox, -e machine_http_port=$(HTTP_PORT) tools/machines/create.yml
 	ansible-playbook -i inventory/sandbox playbook.yml $(app) $(options)
 	@cat .cache/machines/welcome.txt
 
-down: .venv/made ## remove that machine
+down: $(VENV)/made ## remove that machine
 	ansible-playbook -i sandbox, tools/machines/destroy.yml
 
 # For other scenarios: make molecule SCENARIO=security
@@ -59,71 +62,72 @@ test-all: ## run the scenario default on each of IMAGES=, and report their OS
 
 # Only from the command line: on WSL, for instance, the environment has a NAME too.
 given = $(if $(findstring command line,$(origin $1)),$(if $($1),--$2 '$($1)'))
-new: .venv/made ## write the inventory of APP=folder of a Flask app: HOST= of the machine, DIR= of the inventory, NAME= of the app
+new: $(VENV)/made ## write the inventory of APP=folder of a Flask app: HOST= of the machine, DIR= of the inventory, NAME= of the app
 	@python -m tools.new $(or $(call given,APP,app),$(error No app given. Run make new APP=folder)) \
 		$(foreach option,HOST:host KEY:key DIR:dir NAME:name,$(call given,$(firstword $(subst :, ,$(option))),$(lastword $(subst :, ,$(option)))))
 
 novault = $(error No .vault-password beside INVENTORY=$(INVENTORY). Run make secrets INVENTORY=path of an inventory that make new wrote)
-secrets: .venv/made ## edit the secrets of INVENTORY=path, which make new wrote
+secrets: $(VENV)/made ## edit the secrets of INVENTORY=path, which make new wrote
 	ansible-vault edit $(or $(vault),$(novault)) \
 		"$$([ -d '$(INVENTORY)' ] && echo '$(INVENTORY)' || dirname '$(INVENTORY)')/group_vars/all/vault.yml"
 
-deploy: .venv/made ## deploy to HOST=[user@]address[:port] or INVENTORY=path; KEY=private key, APP=folder of another Flask app
+deploy: $(VENV)/made ## deploy to HOST=[user@]address[:port] or INVENTORY=path; KEY=private key, APP=folder of another Flask app
 	ansible-playbook $(target) playbook.yml $(app) $(options)
 
-check: .venv/made ## show what deploy would change, with the same variables
+check: $(VENV)/made ## show what deploy would change, with the same variables
 	ansible-playbook $(target) playbook.yml $(app) $(options) --check --diff
 
 # tools/drift has its own exit statuses (tools/drift --help); make exits with 2 for any failure.
-drift: .venv/made ## show manual changes on HOST= or INVENTORY=, with the same variables; ARGS=--json
+drift: $(VENV)/made ## show manual changes on HOST= or INVENTORY=, with the same variables; ARGS=--json
 	tools/drift $(target) $(app) $(options)
 
-remove: .venv/made ## uninstall the app, and what deploy installed for it, from HOST= or INVENTORY=
+remove: $(VENV)/made ## uninstall the app, and what deploy installed for it, from HOST= or INVENTORY=
 	ansible-playbook $(target) remove.yml $(options)
 
-rollback: .venv/made ## roll back to the previous release on HOST= or INVENTORY=
+rollback: $(VENV)/made ## roll back to the previous release on HOST= or INVENTORY=
 	ansible-playbook $(target) rollback.yml $(options)
 
-releases: .venv/made ## list the releases on HOST= or INVENTORY=
+releases: $(VENV)/made ## list the releases on HOST= or INVENTORY=
 	ansible-playbook $(target) releases.yml $(options)
 
 # FOR=3.6-x86_64 instead of a host: wheels only
-bundle: .venv/made ## download what hosts like HOST= or INVENTORY= need without a network to .cache/bundle
+bundle: $(VENV)/made ## download what hosts like HOST= or INVENTORY= need without a network to .cache/bundle
 	ansible-playbook $(if $(FOR),-i localhost$(comma) -e bundle_for=$(FOR),$(target)) bundle.yml \
 		$(app) $(options)
 
 dev: $(environment)/made ## run the app on this computer with flask run and .flaskenv, reloading on changes; APP=folder
 	cd '$(folder)' && '$(CURDIR)/$(environment)/bin/flask' run
 
-lint: .venv/made .cache/gixy/made ## run ansible-lint, yamllint, ruff, shellcheck and gixy
+lint: $(VENV)/made .cache/gixy/made ## run ansible-lint, yamllint, ruff, shellcheck and gixy
 	ansible-lint --offline
 	yamllint --strict .
 	ruff check
-	shellcheck $$(git grep -lE '^#!.*\b(ba)?sh$$')
+	shellcheck $$(git grep -lE '^#!.*[ /](ba)?sh$$')
 	tools/gixy/run
 
-unit: .venv/made ## run the tests that need no machine; fails if less than 90 % of the release tool's branches are covered
+unit: $(VENV)/made ## run the tests that need no machine; fails if less than 90 % of the release tool's branches are covered
 	pytest --cov
 	tests/app/run
 	tests/release/run
 
-molecule: .venv/made ## run one scenario: SCENARIO=default, IMAGE=debian:13, APP_PYTHON=python3.8
+molecule: $(VENV)/made ## run one scenario: SCENARIO=default, IMAGE=debian:13, APP_PYTHON=python3.8
 	molecule test --scenario-name $(SCENARIO)
 
-lock-app: .venv/made ## update the lock of the app's packages on HOST= or INVENTORY= to newer versions
+lock-app: $(VENV)/made ## update the lock of the app's packages on HOST= or INVENTORY= to newer versions
 	ansible-playbook $(target) lock.yml $(app) $(options)
 
-bench: .venv/made ## benchmark against the article's stack and write docs/bench (15 minutes); ARGS=--quick writes nothing (2 minutes)
+bench: $(VENV)/made ## benchmark against the article's stack and write docs/bench (15 minutes); ARGS=--quick writes nothing (2 minutes)
 	tools/bench/run $(ARGS)
 
 audit: .cache/audit/made ## report known vulnerabilities of all locked packages; fails if the database is unreachable
 	.cache/audit/bin/python tools/audit/run
 
-docs: .venv/made ## generate docs/variables.md from the roles' argument specs
+docs: $(VENV)/made ## generate docs/variables.md from the roles' argument specs
 	python tools/variables >docs/variables.md
 
-lock: .venv/made ## update the lock files; ARGS=--upgrade for newer versions
+lock: $(VENV)/made ## update the lock files; ARGS=--upgrade for newer versions
 	$(lock) --python-version 3.10 requirements.in -o requirements.txt
+	$(lock) --python-version 3.12 --override requirements-newest.in requirements.in -o requirements-newest.txt
 	$(lock) --python-version 3.10 tools/audit/requirements.in -o tools/audit/requirements.txt
 	$(lock) --python-version 3.10 tools/gixy/requirements.in -o tools/gixy/requirements.txt
 	$(lock) --python-version 3.10 roles/python-venv/files/uv.in -o roles/python-venv/files/uv.txt
@@ -134,23 +138,21 @@ lock: .venv/made ## update the lock files; ARGS=--upgrade for newer versions
 
 tools = roles/flask-app/files/tools
 lock = uv pip compile --quiet --universal --no-strip-extras --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(ARGS)
-new = $(if $(PYTHON),$(PYTHON) -m venv --clear,$(error \
-	Python 3.10, 3.11 or 3.12 with its venv module is needed here; on Debian and Ubuntu: apt install python3-venv))
 
 # Not the thousands of modules for hosts, which would take longer than the rest. Compiled here, because with
 # PYTHONDONTWRITEBYTECODE every run would compile them again.
-.venv/made: requirements.txt
-	$(new) .venv
-	.venv/bin/pip install -qq --no-compile --require-hashes -r requirements.txt
-	.venv/bin/python -m compileall -q -j 0 -x '/(ansible_collections|ansible/modules)/' .venv/lib
+$(VENV)/made: requirements$(if $(CORE),-$(CORE)).txt
+	tools/venv $(VENV) $(if $(CORE),3.12)
+	$(VENV)/bin/pip install -qq --no-compile --require-hashes -r $<
+	$(VENV)/bin/python -m compileall -q -j 0 -x '/(ansible_collections|ansible/modules)/' $(VENV)/lib
 	@touch $@
 
 .cache/audit/made .cache/gixy/made: .cache/%/made: tools/%/requirements.txt
-	$(new) .cache/$*
+	tools/venv .cache/$*
 	.cache/$*/bin/pip install -qq --require-hashes -r tools/$*/requirements.txt
 	@touch $@
 
 $(environment)/made: $(folder)/requirements.txt
-	$(new) '$(environment)'
+	tools/venv '$(environment)'
 	'$(environment)/bin/pip' install -qq --require-hashes -r '$(folder)/requirements.txt'
 	@touch '$@'

@@ -18,6 +18,8 @@ FREE_INODES = 10000  # an environment has 2000 files, the packages as many
 MEMORY = 300  # MB; apt and three workers fit into what a machine of 512 MB has left for them
 CLOCK = 300  # seconds; with more, apt takes lists for outdated or not valid yet
 CLAIMS = '/etc/flask-host/apps.d'
+# the oldest Python 3 of hosts for a version of ansible-core and those after it, newest first
+PYTHONS = {(2, 20): 9, (2, 18): 8, (2, 17): 7, (2, 16): 6}
 
 
 def parse(output: str) -> dict:
@@ -127,8 +129,27 @@ def trust_problems(untrusted: list[Mapping]) -> Iterator[str]:
                f'change other files. On the host: `{commands}`. Or set another flask_app_root, such as /srv/NAME.')  # fmt: skip
 
 
+def python_problems(found: str, python: str, core: tuple[int, int]) -> Iterator[str]:
+    """What is wrong with a host's Python.
+
+    Args:
+        found: its version, such as `3.6`, or '' where there is none.
+        python: the command that Ansible uses as Python there.
+        core: version of ansible-core here.
+    """
+    oldest = next((minor for version, minor in PYTHONS.items() if core >= version), min(PYTHONS.values()))
+    if not re.fullmatch(r'3\.\d+', found):
+        yield f'it has no {python}, which Ansible needs. On the host: `sudo apt install python3`.'
+    elif int(found[2:]) < min(PYTHONS.values()):
+        yield (f"its {python} is {found}, older than 3.6, which Ansible needs. To restore the system's own: "
+               '`sudo apt install --reinstall python3-minimal`.')  # fmt: skip
+    elif int(found[2:]) < oldest:
+        yield (f'its {python} is {found}, and ansible-core {core[0]}.{core[1]} needs 3.{oldest} or newer there. Use ansible-core 2.16: '
+               "make installs it unless CORE=newest is set; otherwise, `pipx install --include-deps 'ansible<10'`.")  # fmt: skip
+
+
 def problems(facts: Mapping, taken: list[tuple[str, Mapping]], python: str, first_boot: int, now: float) -> Iterator[str]:
-    """What is wrong with a host, each with what to do about it.
+    """What else is wrong with a host, each with what to do about it.
 
     Args:
         facts: what `parse` returned.
@@ -139,11 +160,6 @@ def problems(facts: Mapping, taken: list[tuple[str, Mapping]], python: str, firs
     """
     if facts['os'] not in SYSTEMS:
         yield f"it runs `{facts['os']}`, which is not supported. Use a machine with one of {', '.join(SYSTEMS)}."
-    if not re.fullmatch(r'3\.\d+', facts['python']):
-        yield f'it has no {python}, which Ansible needs. On the host: `sudo apt install python3`.'
-    elif int(facts['python'][2:]) < 6:
-        yield (f"its {python} is {facts['python']}, older than 3.6, which Ansible needs. To restore the system's own: "
-               '`sudo apt install --reinstall python3-minimal`.')  # fmt: skip
     if facts['python_foreign']:
         yield (f"its {python} is not the system's own, so apt's modules do not fit it. To restore the system's own: `sudo "
                'update-alternatives --remove-all python3; sudo apt install --reinstall python3-minimal`. '
@@ -211,7 +227,8 @@ class ActionModule(ActionBase):
         facts = parse(done['stdout'])
         if not facts.pop('complete'):
             return result | failure(host, [self.not_root(f"{done['stderr']} {done['stdout']}")])
-        found = list(trust_problems(facts['untrusted']))
+        core = (int(task_vars['ansible_version']['major']), int(task_vars['ansible_version']['minor']))
+        found = [*trust_problems(facts['untrusted']), *python_problems(facts['python'], python, core)]
         if not args.get('only_trusted'):
             taken = strangers(facts, args.get('ports', {}), args.get('programs', []), args.get('app', ''))
             found += problems(facts, taken, python, first_boot, time.time())

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible.plugins.test.core import vault_encrypted
 from ansible.vars.plugins import get_vars_from_inventory_sources
 
 
 def is_text(value) -> bool:
     """Whether a value is a text; a vaulted one is."""
-    return isinstance(value, str) or hasattr(value, '__ENCRYPTED__')
+    return isinstance(value, str) or vault_encrypted(value)
 
 
 def is_number(value, pattern: str) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ansible.parsing.yaml.objects import AnsibleVaultEncryptedUnicode
+from ansible.plugins.test.core import vault_encrypted
 
 
 def is_value(value: object) -> bool:
     """Whether a value is a text, which ansible-vault may have encrypted, or a number."""
-    return isinstance(value, (str, int, float, AnsibleVaultEncryptedUnicode)) and not isinstance(value, bool)
+    return (isinstance(value, (str, int, float)) and not isinstance(value, bool)) or vault_encrypted(value)
 
 
 def errors(environment: Mapping, secrets: Mapping) -> list[str]:

@@ -1,8 +1,18 @@
-"""Filters that plan a run over machines which carry several apps."""
+"""Filters that plan a run over machines which carry several apps, and for the ports of a machine."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+
+def hosts(names: Iterable[str], hostvars: Mapping) -> list[dict]:
+    """What `plan` and `neighbours` take: the hosts with these names that have a claim."""
+    found = [(name, hostvars[name]) for name in names]
+    return [
+        {'host': name, 'machine': values['preflight_facts']['machine_id'], 'app': values['claims_own']['name']}
+        for name, values in found
+        if 'claims_own' in values
+    ]
 
 
 def plan(hosts: Sequence[Mapping]) -> dict[str, dict]:
@@ -40,9 +50,18 @@ def neighbours(hosts: Sequence[Mapping], host: str) -> list[str]:
     return [entry['host'] for entry in hosts if entry['machine'] == machine and entry['host'] != host]
 
 
+def ports(rules: Iterable[str]) -> list[int]:
+    """All ports of rules such as `80/tcp` and `8000:8010/tcp`."""
+    found = []
+    for rule in rules:
+        first, _, last = rule.partition('/')[0].partition(':')
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
 class FilterModule:
-    """Filters `machines_plan` and `machines_neighbours`; see the functions."""
+    """Filters `machines_hosts`, `machines_plan`, `machines_neighbours` and `machines_ports`; see the functions."""
 
     def filters(self) -> dict:
         """The filters by name."""
-        return {'machines_plan': plan, 'machines_neighbours': neighbours}
+        return {'machines_hosts': hosts, 'machines_plan': plan, 'machines_neighbours': neighbours, 'machines_ports': ports}

@@ -1,7 +1,7 @@
 """Names and values of environment variables are checked, and no value is shown."""
 
 import pytest
-from ansible.parsing.yaml.objects import AnsibleVaultEncryptedUnicode
+from ansible.parsing.dataloader import DataLoader
 from load_plugin import load
 
 environment = load('plugins/filter/environment.py')
@@ -10,7 +10,10 @@ NAMES = 'names must be letters, digits and `_`, the first no digit, got'
 
 
 def test_texts_numbers_and_vaulted_texts_are_right():
-    assert environment.errors({'A': 'x', '_b': 1, 'C2': 1.5, 'D': ''}, {'KEY': AnsibleVaultEncryptedUnicode('$ANSIBLE_VAULT;1.1')}) == []
+    loader = DataLoader()
+    loader.set_vault_secrets([])
+    secrets = loader.load('KEY: !vault "$ANSIBLE_VAULT;1.1;AES256"')
+    assert environment.errors({'A': 'x', '_b': 1, 'C2': 1.5, 'D': ''}, secrets) == []
 
 
 @pytest.mark.parametrize('variable', ['flask_app_environment', 'flask_app_secrets'])

@@ -75,3 +75,14 @@ def test_the_rules_hold_for_any_fleet(seed):
 def test_neighbours_are_the_same_machine():
     hosts = fleet(('a', 1), ('b', 2), ('c', 1), ('d', 1))
     assert machines.neighbours(hosts, 'c-1') == ['a-1', 'd-1'] and machines.neighbours(hosts, 'b-2') == []
+
+
+def test_hosts_without_a_claim_are_left_out():
+    values = {'preflight_facts': {'machine_id': 'm'}}
+    assert machines.hosts(['b', 'a', 'c'], {'a': values, 'b': values | {'claims_own': {'name': 'shop'}}, 'c': {}}) == [
+        {'host': 'b', 'machine': 'm', 'app': 'shop'}
+    ]
+
+
+def test_ports_of_rules():
+    assert machines.ports(['80/tcp', '8000:8002/tcp', '443/tcp']) == [80, 8000, 8001, 8002, 443]

@@ -3,12 +3,15 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import ansible.module_utils.basic
+import ansible.release
 import pytest
 import yaml
 
@@ -52,7 +55,7 @@ def load(name):
     return module
 
 
-check_host, check_variables = load('check_host'), load('check_variables')
+check_ansible, check_host, check_variables = load('check_ansible'), load('check_host'), load('check_variables')
 
 
 def look(*options):
@@ -188,7 +191,10 @@ def test_machines_without_an_id_have_none():
 def complaints(ports=None, app='', behind=0, **changed):
     facts = check_host.parse(RECORDED.replace('204800      50%', '904800      50%').replace('-4096', '904800')) | changed
     taken = check_host.strangers(facts, ports or {}, ['nginx', 'gunicorn'], app)
-    return list(check_host.problems(facts, taken, '/usr/bin/python3', 600, facts['clock'] + behind))
+    return [
+        *check_host.python_problems(facts['python'], '/usr/bin/python3', (2, 16)),
+        *check_host.problems(facts, taken, '/usr/bin/python3', 600, facts['clock'] + behind),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -218,6 +224,24 @@ def test_each_problem_is_named(changed, says):
 
 def test_python_of_two_digits_is_new_enough():
     assert complaints(python='3.10') == []
+
+
+@pytest.mark.parametrize('core, oldest', [((2, 16), 6), ((2, 17), 7), ((2, 18), 8), ((2, 19), 8), ((2, 20), 9), ((2, 21), 9), ((3, 0), 9)])
+def test_a_newer_core_refuses_an_older_python(core, oldest):
+    def refused(minor):
+        return ''.join(check_host.python_problems(f'3.{minor}', '/usr/bin/python3', core))
+
+    assert [minor for minor in range(6, 15) if not refused(minor)] == list(range(oldest, 15))
+    version = '.'.join(map(str, core))
+    assert oldest == 6 or f'is 3.6, and ansible-core {version} needs 3.{oldest} or newer there. Use ansible-core 2.16' in refused(6)
+
+
+def test_the_oldest_python_is_that_of_the_installed_core():
+    """Its modules refuse to be imported by an older one."""
+    version = tuple(map(int, ansible.release.__version__.split('.')[:2]))
+    (said,) = re.findall(r'_PY3?_MIN = .*?\(3, (\d+)\)', Path(ansible.module_utils.basic.__file__).read_text())
+    assert list(check_host.python_problems(f'3.{int(said)}', 'python', version)) == []
+    assert list(check_host.python_problems(f'3.{int(said) - 1}', 'python', version)) != []
 
 
 @pytest.mark.parametrize(
@@ -327,3 +351,24 @@ def test_a_role_may_have_variables_with_the_prefix_of_another():
     specs = {'nginx_': {'nginx_backlog': {'type': 'int'}}, 'site_': {'nginx_methods': {'type': 'list', 'elements': 'str'}}}
     assert check_variables.problems({'nginx_methods': ['GET'], 'nginx_backlog': 3}, specs, {}) == []
     assert check_variables.problems({'nginx_method': 1}, specs, {}) == ['nginx_method does not exist. Did you mean nginx_methods?']
+
+
+# -- the Ansible on this computer
+
+
+@pytest.mark.parametrize('version, missing', [('2.15.13', []), ('2.16.0', []), ('2.21.5', ['x.one']), ('2.9.1', ['x.one', 'x.two'])])
+def test_an_old_ansible_and_missing_collections_are_named(version, missing):
+    found = check_ansible.problems(version, missing)
+    assert any(f'2.16 or newer is needed, got {version}.' in text for text in found) is version.startswith(('2.15', '2.9'))
+    assert any(f"`ansible-galaxy collection install {' '.join(missing)}`" in text for text in found) is bool(missing)
+
+
+def test_missing_collections_are_named_before_anything_else():
+    environment = os.environ | {'ANSIBLE_COLLECTIONS_SCAN_SYS_PATH': 'false', 'ANSIBLE_COLLECTIONS_PATH': '/missing'}
+    for playbook in ('playbook.yml', 'remove.yml', 'rollback.yml', 'releases.yml', 'bundle.yml'):
+        command = [Path(sys.executable).with_name('ansible-playbook'), '-i', '127.0.0.1:1,', '--syntax-check', playbook]
+        assert subprocess.run(command, cwd=ROOT, env=environment, check=False, stdout=subprocess.DEVNULL, timeout=60).returncode == 0
+    command = [*command[:3], 'playbook.yml']
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=False, stdout=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 2 and done.stdout.count('TASK [') == 1, done.stdout
+    assert 'Nothing was changed.' in done.stdout and 'ansible-galaxy collection install community.general community.crypto`' in done.stdout
