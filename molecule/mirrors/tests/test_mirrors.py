@@ -46,8 +46,8 @@ def test_apt_fetches_from_the_third_and_nowhere_else(host):
 
 def test_the_host_fetched_uv_from_the_third_and_installed_by_it(host):
     assert 'GET /simple/uv/' in host.check_output('sudo journalctl --unit=mirrors --output=cat')
-    assert host.check_output('find /opt/flask-host -printf "%%m %%u %%f\n"').splitlines()[0] == '755 root flask-host'
-    assert host.check_output('cat /srv/flaskrandom/venvs/*/lib/python3*/site-packages/[Ff]lask-*/INSTALLER') == 'uv'
+    assert host.check_output('stat --format="%a %U" /opt/flask-host/uv-*/uv') == '755 root'
+    assert host.check_output('cat /srv/flaskrandom/current/lib/python3*/site-packages/[Ff]lask-*/INSTALLER') == 'uv'
 
 
 def test_only_root_reads_the_password(host):
