@@ -236,6 +236,17 @@ def test_a_newer_core_refuses_an_older_python(core, oldest):
     assert oldest == 6 or f'is 3.6, and ansible-core {version} needs 3.{oldest} or newer there. Use ansible-core 2.16' in refused(6)
 
 
+@pytest.mark.parametrize('playbook', ['playbook', 'remove', 'rollback', 'releases', 'bundle', 'lock'])
+def test_each_playbook_checks_the_python_of_a_host_before_it_runs_modules_there(playbook):
+    tasks = yaml.safe_load((ROOT / f'{playbook}.yml').read_text())[0]['tasks']
+    imported = [task['ansible.builtin.import_role'] for task in tasks if 'ansible.builtin.import_role' in task]
+    names = ('host', 'trust', 'python')
+    checked = [n for n, role in enumerate(imported) if role['name'] == 'preflight' and role.get('tasks_from') in names]
+    assert len(checked) == 1
+    before = {f"{role['name']} {role['tasks_from']}" for role in imported[: checked[0]]}
+    assert all(' check' in role or role.startswith('preflight ') for role in before)
+
+
 def test_the_oldest_python_is_that_of_the_installed_core():
     """Its modules refuse to be imported by an older one."""
     version = tuple(map(int, ansible.release.__version__.split('.')[:2]))
