@@ -16,12 +16,12 @@ SPEC.loader.exec_module(claims)
 
 
 def masked(value):
-    """A value without the passwords in its URLs, as the look at the host gives claims."""
+    """A value without the passwords in its URLs, as the check of the host gives claims."""
     return json.loads(claims.without_passwords(json.dumps(value)))
 
 
 def existing_claims(text: str) -> list[dict]:
-    """The claims in the output of the look at the host, a line `claim=JSON` each.
+    """The claims in the output of look.sh, a line `claim=JSON` each.
 
     Raises:
         ValueError: a line has no valid claim; the text says what to do.

@@ -93,11 +93,11 @@ def ports_of_neighbours(claims: list[str], app: str) -> set[int]:
     return found
 
 
-def strangers(facts: Mapping, ports: Mapping[str, int], programs: list[str], app: str) -> list[tuple[str, Mapping]]:
+def port_conflicts(facts: Mapping, ports: Mapping[str, int], programs: list[str], app: str) -> list[tuple[str, Mapping]]:
     """Programs that listen on a port that the app needs.
 
-    nginx and gunicorn of another app may do so: comparing the claims names that app. The one exception is nginx on the
-    port that the app itself is to have, which was nginx_local_port so far: the app is started before nginx gives it up.
+    nginx and gunicorn of another app may do so: comparing the claims names that app. One exception: gunicorn is to get the
+    port that nginx still has as nginx_local_port, because the app is started before nginx gives it up.
 
     Args:
         facts: what `parse` returned.
@@ -153,7 +153,7 @@ def problems(facts: Mapping, taken: list[tuple[str, Mapping]], python: str, firs
 
     Args:
         facts: what `parse` returned.
-        taken: what `strangers` returned.
+        taken: what `port_conflicts` returned.
         python: the command that Ansible uses as Python there.
         first_boot: how long the first boot was waited for, in seconds.
         now: the Unix time here.
@@ -230,7 +230,7 @@ class ActionModule(ActionBase):
         core = (int(task_vars['ansible_version']['major']), int(task_vars['ansible_version']['minor']))
         found = [*trust_problems(facts['untrusted']), *python_problems(facts['python'], python, core)]
         if not args.get('only_trusted'):
-            taken = strangers(facts, args.get('ports', {}), args.get('programs', []), args.get('app', ''))
+            taken = port_conflicts(facts, args.get('ports', {}), args.get('programs', []), args.get('app', ''))
             found += problems(facts, taken, python, first_boot, time.time())
         if found:
             return result | failure(host, found)

@@ -147,7 +147,7 @@ class ActionModule(ActionBase):
     def variables(self, task_vars: Mapping) -> Iterator[Mapping]:
         """All variables of the inventory and the command line for this host, unevaluated; plays and roles add none here."""
         hostvars = task_vars['hostvars']
-        # The playbook's group_vars/all precedes these two and would hide from the check that a user set a wired one here.
+        # The playbook's group_vars/all overrides these two, so the inventory is read directly for what the user set.
         everyone = hostvars._inventory.groups['all']
         yield everyone.get_vars()
         yield get_vars_from_inventory_sources(self._loader, hostvars._inventory._sources, [everyone], 'task')

@@ -1,4 +1,4 @@
-"""The inventories in examples/ pass all checks of the playbook up to the look at the host; scenarios deploy with their variables."""
+"""The inventories in examples/ pass all checks of the playbook up to the check of the host; scenarios deploy with their variables."""
 
 import os
 import shutil

@@ -286,5 +286,5 @@ def test_included_requirements_and_debians_packages(tmp_path):
 )
 def test_the_python_that_the_app_asks_for(file, text, version, hint, tmp_path):
     found = look(tmp_path, **{file: text})
-    assert found.variables.get('flask_app_python', (None,))[0] == version
+    assert found.variables.get('python_venv_python', (None,))[0] == (version and f'python{version}')
     assert found.python == hint

@@ -190,7 +190,7 @@ def test_machines_without_an_id_have_none():
 
 def complaints(ports=None, app='', behind=0, **changed):
     facts = check_host.parse(RECORDED.replace('204800      50%', '904800      50%').replace('-4096', '904800')) | changed
-    taken = check_host.strangers(facts, ports or {}, ['nginx', 'gunicorn'], app)
+    taken = check_host.port_conflicts(facts, ports or {}, ['nginx', 'gunicorn'], app)
     return [
         *check_host.python_problems(facts['python'], '/usr/bin/python3', (2, 16)),
         *check_host.problems(facts, taken, '/usr/bin/python3', 600, facts['clock'] + behind),

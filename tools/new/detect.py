@@ -107,7 +107,7 @@ def python(app: App, source: Source) -> None:
     """Which Python the app asks for."""
     version, range_, where = packages.python(source)
     if version and tuple(map(int, version.split('.'))) >= (3, 8):
-        app.variables['flask_app_python'] = version, where
+        app.variables['python_venv_python'] = f'python{version}', where
     elif version:
         app.unsure.append(f'{where} asks for Python {version}, which is out of support; the Python of the machine is taken.')
     elif range_:

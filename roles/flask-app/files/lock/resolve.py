@@ -46,7 +46,7 @@ def resolve(job: Job, found: Input, previous: str = '') -> list[str]:
 def hint(text: str) -> str:
     """What to do about uv's error, '' where its text says enough."""
     if re.search(r'Requires-Python|requires-python|Python[>=]', text):
-        return ' Another Python can be given with flask_app_python.'
+        return ' If the host has the package of another Python, set python_venv_python.'
     return ''
 
 
@@ -63,6 +63,6 @@ def with_gunicorn(job: Job, locked: list[str]) -> list[str]:
     try:
         added = lines(uv.compile_lock(job, '--only-binary=:all:', f'--constraints={constraints}', '-', stdin='gunicorn\n'))
     except LockError as error:
-        raise LockError(f'gunicorn, which serves the app, fits not beside the locked packages: {error}') from error
+        raise LockError(f'gunicorn, which serves the app, does not fit the locked packages: {error}') from error
     known = {name_of(line) for line in locked}
     return locked + [line for line in added if name_of(line) not in known]
