@@ -169,7 +169,7 @@ def test_switching_to_own_files_costs_no_request_and_shows_no_key(machine, tmp_p
 def test_invalid_files_are_refused_before_the_host_is_contacted(machine, tmp_path, flaw, message):
     run = play('playbook.yml', **pair(tmp_path, **{'names': THREE, **flaw}), flask_app_domains=THREE, fails=True)
     assert run.status == 2 and message in run.words
-    assert 'Look at the host' not in run.words
+    assert "Gather the host's state" not in run.words
     assert machine.ask_tls('one.test').status == 200
 
 
