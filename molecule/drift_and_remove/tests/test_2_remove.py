@@ -11,6 +11,7 @@ from machine import play
 EXPLAINED = {
     r'/var/(cache|lib)/apt/': "apt's lists and downloads",
     r'/var/lib/dpkg/': "dpkg's own records",
+    r'/var/backups/': "Debian's backups of dpkg's records, at midnight",
     r'/var/lib/ucf/': "ucf's records of configuration files, with backups",
     r'/var/cache/(debconf|ldconfig)/|/etc/ld\.so\.cache$': 'caches that package installation writes',
     r'/var/log/': 'logs',
