@@ -265,6 +265,17 @@ def test_a_tampered_source_archive_is_refused(job):
         lock(job({'requirements.txt': f'gunicorn==20.0 --hash=sha256:{"0" * 64}\npure==1.0 --hash=sha256:{"0" * 64}\n'}))
 
 
+def test_nothing_foreign_is_built_where_it_would_see_a_password(job):
+    made = job({'requirements.txt': 'pure==1.0\n'})
+    kept = lock(made)
+    made.settings = {name: value.replace('://', '://user:secret@') for name, value in made.settings.items()}
+    made.cache += '/other'
+    shutil.rmtree(Path(kept['wheels'][0]).parents[1])
+    with pytest.raises(LockError) as refused:
+        lock(made)
+    assert 'would see the password of PIP_INDEX_URL' in str(refused.value) and 'secret' not in str(refused.value)
+
+
 def test_repositories_are_built_here(job, tmp_path):
     repository = write_package(tmp_path / 'repository', 'pure')
     for command in (['init', '-q'], ['add', '.'], ['-c', 'user.name=x', '-c', 'user.email=x@example.com', 'commit', '-qm', 'x']):

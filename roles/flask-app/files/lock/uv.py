@@ -38,6 +38,11 @@ def environment(job: Job) -> dict[str, str]:
     return {**kept, 'NO_COLOR': '1', **job.settings}
 
 
+def passwords(values: dict[str, str]) -> list[str]:
+    """The variables whose URLs have a password, such as an index or a proxy; what builds packages would see them."""
+    return [name for name, value in values.items() if re.search(r'//[^/\s@]+@', value)]
+
+
 def run(job: Job, command: list[str], cwd: Path | None = None, stdin: str = '', env: dict[str, str] | None = None) -> str:
     """The output of a command.
 
@@ -69,6 +74,8 @@ def compile_lock(job: Job, *arguments: str, stdin: str = '', previous: str = '')
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'lock'
         path.write_text(previous, encoding='utf-8')
+        # Metadata of a source package may have to be built.
+        common += ['--no-build'] if passwords(environment(job)) else []
         command = [executable(), 'pip', 'compile', *common, '--python', sys.executable, *target(job), f'--output-file={path}']
         run(job, [*command, *arguments], cwd=job.source, stdin=stdin)
         return path.read_text(encoding='utf-8')

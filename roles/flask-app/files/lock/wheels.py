@@ -77,12 +77,13 @@ def without_wheel(job: Job, lock: str) -> list[dict]:
     ]
 
 
-def build(job: Job, requirement: str, hashed: bool = True) -> Path:
+def build(job: Job, requirement: str, hashed: bool = True, own: bool = False) -> Path:
     """Builds a package on the controller, without the user's variables; a wheel that was built before is used again.
 
     Args:
         requirement: a line for pip: a package with its hash, a repository with its commit, or a folder.
         hashed: whether it must have the hash that the line gives.
+        own: whether it is the user's own code, which may see the passwords of the index and the proxy.
 
     Returns:
         The wheel.
@@ -103,6 +104,11 @@ def build(job: Job, requirement: str, hashed: bool = True) -> Path:
         # Building runs the package's code, so it sees an empty home and no variables but those of pip.
         env = {name: value for name, value in uv.environment(job).items() if name == 'PATH' or name.upper().startswith(('PIP_', 'HTTP'))}
         env.update(HOME=folder, LANG='C.UTF-8', TMPDIR=folder)
+        if not own and uv.passwords(env):
+            raise LockError(
+                f"What builds it would see the password of {', '.join(uv.passwords(env))}: build its wheel elsewhere, and name the file "
+                'in requirements.txt'
+            )
         source = job.source.resolve()
         if not any((parent / '.git').exists() for parent in [source, *source.parents]):
             env['SETUPTOOLS_SCM_PRETEND_VERSION'] = '0'  # setuptools-scm fails outside a repository
@@ -137,7 +143,7 @@ def build_folder(job: Job, folder: Path) -> Path:
             shutil.copy2(path, target)
         if (folder / '.git').exists():
             (copy / '.git').symlink_to(folder.resolve() / '.git')  # versions may come from it
-        return build(job, f'{copy} # {folder.resolve()} {state}', hashed=False)
+        return build(job, f'{copy} # {folder.resolve()} {state}', hashed=False, own=True)
 
 
 def is_pure(wheel: Path) -> bool:
