@@ -159,10 +159,10 @@ def test_switching_to_own_files_costs_no_request_and_shows_no_key(machine, tmp_p
 @pytest.mark.parametrize(
     'flaw, message',
     [
-        ({'fits': False}, 'tls_key: '),
-        ({'days': -1}, 'expired at'),
+        ({'fits': False}, 'tls_key must be the key'),
+        ({'days': -1}, 'must not have expired'),
         ({'names': ['one.test']}, 'not for two.test'),
-        ({'garbage': 'certificate.pem'}, 'must have a certificate in PEM'),
+        ({'garbage': 'certificate.pem'}, 'must be a certificate and its key in PEM'),
         ({'garbage': 'key.pem'}, 'its key in PEM'),
     ],
 )
