@@ -24,7 +24,6 @@ class Job:
         requirements: the file in the app that names its packages, '' for the one that is found.
         requirement: a package of an index that is the app, such as `httpbin==0.10.2`, in place of a folder.
         build_on_host: whether the host may build packages.
-        bundle: whether the host is set up without a network.
         write: whether the lock may be written into `folder`.
         upgrade: whether to resolve anew, to the newest versions.
         settings: environment variables for uv, such as the index.
@@ -41,7 +40,6 @@ class Job:
     requirements: str = ''
     requirement: str = ''
     build_on_host: bool = False
-    bundle: bool = False
     write: bool = True
     upgrade: bool = False
     settings: dict[str, str] = field(default_factory=dict)
