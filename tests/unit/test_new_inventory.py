@@ -35,8 +35,10 @@ def new(*options, **environment):
 
 
 def make(*arguments):
-    """What make would run."""
-    done = subprocess.run(['make', '-n', '-o', '.venv/made', *arguments], cwd=ROOT, capture_output=True, text=True)
+    """What make would run, also where make runs these tests: it would print the folder then."""
+    environment = {name: value for name, value in os.environ.items() if name not in ('MAKEFLAGS', 'MAKELEVEL')}
+    command = ['make', '-n', '-o', '.venv/made', *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     return done.returncode, done.stdout, done.stderr
 
 
