@@ -60,9 +60,9 @@ def play(playbook, *options):
     return done.returncode, ' '.join(done.stdout.split()).replace("''", "'")  # as YAML writes it
 
 
-def deploy(name, packages=('make',)):
+def deploy(name, packages=('make',), **variables):
     """Deploys the app that needs a package, with these Debian packages to build it."""
-    variables = {'flask_app_build_packages': packages}
+    variables['flask_app_build_packages'] = packages
     return play('playbook.yml', '-e', f'flask_app_src={FOLDER}/{name}', '-e', json.dumps(variables))
 
 
@@ -189,6 +189,77 @@ def test_a_package_in_the_apps_folder_is_built_on_the_controller():
     assert (FOLDER / 'inventory').joinpath(f'requirements-{python()}.lock').is_file()
     code, output = deploy('carried')
     assert code == 0 and 'changed=0' in output
+
+
+BUILD = [
+    'rm README.md && mkdir made && printf "$WORD" >made/file && ln made/file made/second && ln -s ../app.py made/link',
+    'chmod 4777 made/file',
+    'python3 {release}/look.py',
+    'mkdir -p instance && touch instance/of_the_build && rm bin && mkdir bin && touch bin/python',
+]
+
+
+@pytest.fixture(scope='module')
+def built():
+    """A release that build commands have finished; returns its path and what one of them saw."""
+    app = FOLDER / 'built'
+    shutil.copytree(CHECKOUT / 'files/flaskrandom', app, dirs_exist_ok=True)
+    shutil.copy(Path(__file__).with_name('look.py'), app)
+    (app / 'README.md').write_text('left out by a command')
+    variables = {'flask_app_build_commands': BUILD, 'flask_app_environment': {'WORD': "it's {release}"}, 'flask_app_shared': ['instance']}
+    code, output = deploy('built', **variables)
+    assert code == 0, output[-3000:]
+    release = inside('readlink', '-f', '/srv/flaskrandom/current')
+    code, output = deploy('built', **variables)
+    assert code == 0 and 'changed=0' in output
+    return release, json.loads(inside('cat', f'{release}/seen.json'))
+
+
+def test_build_commands_finish_the_release(built):
+    release, seen = built
+    listed = inside('find', release, '-path', '*/made*', '-printf', '%P %m %u:%g %l\\n').splitlines()
+    files = ['made 755 root:root ', 'made/file 755 root:root ', 'made/link 777 root:root ../app.py', 'made/second 755 root:root ']
+    assert sorted(listed) == files
+    assert inside('cat', f'{release}/made/file') == f"it's {seen['folder']}"
+    assert inside('sh', '-c', f'ls {release}/README.md', check=False) == ''
+    assert inside('readlink', f'{release}/instance') == '/srv/flaskrandom/shared/instance'
+    assert inside('readlink', f'{release}/bin').startswith('/srv/flaskrandom/venvs/')
+    assert inside('curl', '--fail', '--silent', 'http://127.0.0.1/')
+
+
+def test_build_commands_write_nowhere_else_and_see_no_secret(built):
+    _, seen = built
+    assert seen['uid'] == int(inside('id', '-u', 'flask-build')) != 0
+    assert seen['folder'].startswith('/srv/flaskrandom/.build/')
+    tried = [seen[action] for action in seen if action.startswith(('read', 'write', 'replace', 'sudo'))]
+    assert len(tried) == 7 and not [result for result in tried if result.startswith('done')]
+    assert 'sesame' not in str(seen)
+
+
+def test_nothing_of_a_build_command_stays(built):
+    assert inside('ps', '--user', 'flask-build', '-o', 'args=', check=False) == ''
+    assert inside('find', '/', '-xdev', '-user', 'flask-build', '-not', '-path', '/proc/*') == ''
+    assert inside('ls', '-A', '/srv/flaskrandom').split() == ['current', 'history.json', 'releases', 'secrets', 'shared', 'venvs']
+
+
+@pytest.mark.parametrize(
+    'command, message, limits',
+    [
+        ('echo reason; exit 3', "'echo reason; exit 3' failed with status 3. Its output: $ echo reason; exit 3 reason", {}),
+        ('npm ci', "'npm ci' needs a program that the host does not have.", {}),
+        ('sleep 60', 'did not end within flask_app_build_timeout, 2 s', {'flask_app_build_timeout': 2}),
+        ('ln -s /etc/shadow stolen', "the link 'stolen' leads out of the folder, to '/etc/shadow'", {}),
+        ('mkfifo pipe', "'pipe' is neither a file nor a folder nor a link", {}),
+    ],
+)
+def test_a_build_that_fails_changes_nothing(built, command, message, limits):
+    code, output = deploy('built', flask_app_build_commands=[command], **limits)
+    assert code == 2
+    assert message in output.replace('\\n', ' ').replace('\\"', '"'), output[-2000:]
+    assert 'the serving release is unchanged' in output
+    assert inside('readlink', '-f', '/srv/flaskrandom/current') == built[0]
+    assert inside('ls', '-A', '/srv/flaskrandom/releases').split() == inside('ls', '/srv/flaskrandom/releases').split()
+    assert inside('ls', '-A', '/srv/flaskrandom').split() == ['current', 'history.json', 'releases', 'secrets', 'shared', 'venvs']
 
 
 def test_remove_takes_uv_and_the_account_away(environment):
