@@ -248,6 +248,28 @@ LOCKS = {
 }
 
 
+PO = {'shop__translations__de__LC_MESSAGES__messages.po': '', 'shop__translations__fr__LC_MESSAGES__messages.po': ''}
+
+
+@pytest.mark.parametrize(
+    'packages, made, wanted',
+    [
+        ('flask-babel==4.0.0', {}, ['pybabel compile -d shop/translations']),
+        ('flask-babel==4.0.0', {name[:-2] + 'mo': '' for name in PO}, None),
+        ('flask==3.0.0', {}, None),
+    ],
+)
+def test_translations_are_compiled(packages, made, wanted, tmp_path):
+    app = look(tmp_path, **{'requirements.txt': packages}, **PO, **made)
+    assert app.variables.get('flask_app_build_commands', (None,))[0] == wanted
+
+
+def test_a_build_of_node_is_said(tmp_path):
+    app = look(tmp_path, **{'web__package.json': '{"scripts": {"build": "vite build"}}', 'package.json': '{"scripts": {"test": "x"}}'})
+    (said,) = [text for text in app.unsure if 'package.json' in text]
+    assert said.startswith('web/package.json has a script `build`') and '"cd web && npm ci && npm run build' in said
+
+
 @pytest.mark.parametrize('lock', LOCKS)
 def test_packages_are_known_by_each_kind_of_lock(lock, tmp_path):
     found = look(tmp_path, **{lock: LOCKS[lock]})

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import apps, commands, data, entry, environment, hints, packages, routes, settings
+from . import apps, builds, commands, data, entry, environment, hints, packages, routes, settings
 from .source import Source
 
 # beside the web process; what runs them is not part of this project
@@ -90,7 +90,10 @@ def found_in(folder: Path) -> App:
     for name, wanted in (('flask_app_init_commands', init), ('flask_app_release_commands', release)):
         if wanted:
             app.variables[name] = list(wanted), '; '.join(wanted.values())
-    app.unsure += unsure
+    app.unsure += unsure + builds.node(source)
+    translations = builds.translations(source, {*versions, *named})
+    if translations:
+        app.variables['flask_app_build_commands'] = list(translations), '; '.join(translations.values())
     debian = sorted({packages.DEBIAN[name] for name in named if name in packages.DEBIAN})
     if debian:
         app.variables['flask_app_packages'] = debian, f'for {", ".join(sorted(name for name in named if name in packages.DEBIAN))}'
