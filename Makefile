@@ -106,7 +106,7 @@ lint: $(VENV)/made .cache/gixy/made ## run ansible-lint, yamllint, ruff, shellch
 	tools/gixy/run
 
 unit: $(VENV)/made ## run the tests that need no machine; fails if less than 90 % of the release tool's branches are covered
-	pytest --cov
+	pytest --cov --numprocesses=auto --dist=loadfile
 	tests/app/run
 	tests/release/run
 
