@@ -60,9 +60,9 @@ class ReleaseMachine(Machine):
         assert run.wait() == 0, run.output
         return run
 
-    def load(self, name):
-        """Sends 500 requests a second to the machine while a block runs, see pytest_load."""
-        return self.put_load(name, self.url)
+    def load(self, name, rate=500):
+        """Sends some requests a second to the machine while a block runs, see pytest_load. Long tests send fewer, to end sooner."""
+        return self.put_load(name, self.url, f'--rate={rate}')
 
 
 @pytest.fixture(scope='session')

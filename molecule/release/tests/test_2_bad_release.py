@@ -36,7 +36,7 @@ def test_bad_release_gets_no_request(machine, root, figures, kind):
         lock = app / 'requirements.txt'
         lock.write_text(re.sub(r'(?m)(click==.*\\\n)(?:.*--hash.*\n)+', r'\1    --hash=sha256:' + '0' * 64 + '\n', lock.read_text()))
     serving, releases = machine.release(), root('ls /srv/flaskrandom/releases')
-    with machine.load(f'bad release, {kind}') as result:
+    with machine.load(f'bad release, {kind}', rate=100) as result:
         run = machine.start_deploy(app, **variables)
         status = run.wait()
     figures.append(f'bad release, {kind}: stopped after {run.seconds:.1f} s')

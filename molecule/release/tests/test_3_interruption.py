@@ -32,7 +32,7 @@ def test_deploys_survive_a_killed_controller(machine, root, figures):
     seed = random.randrange(10000)
     moments = random.Random(seed)
     known = {machine.release()}
-    with machine.load('controller killed at ten moments') as result:
+    with machine.load('controller killed at ten moments', rate=100) as result:
         whole = machine.deploy(machine.app('not-killed')).seconds
         for tenth in range(10):
             app = machine.app(f'killed-{tenth}')
@@ -54,7 +54,7 @@ def test_deploys_survive_a_killed_controller(machine, root, figures):
 def test_a_killed_activation_costs_no_request(machine, root, release, socket):
     """`socket` has the traffic at that moment."""
     app = machine.app(release)
-    with machine.load(f'activation killed while {socket} serves') as result:
+    with machine.load(f'activation killed while {socket} serves', rate=100) as result:
         run = machine.start_deploy(app)
         wait_until(lambda: root('systemctl list-units --no-legend "flaskrandom-next@*"'), 150)
         wait_until(lambda: root('readlink /run/flaskrandom/live.sock') == socket)
