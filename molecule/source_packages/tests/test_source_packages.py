@@ -195,7 +195,7 @@ BUILD = [
     'rm README.md && mkdir made && printf "$WORD" >made/file && ln made/file made/second && ln -s ../app.py made/link',
     'chmod 4777 made/file',
     'python3 {release}/look.py',
-    'mkdir -p instance && touch instance/of_the_build && rm bin && mkdir bin && touch bin/python',
+    'touch instance/of_the_build && rm bin && mkdir bin && touch bin/python',
 ]
 
 
