@@ -21,12 +21,12 @@ options:
   source: {type: path, required: true, description: The folder that the account has filled. Those above it must be root's.}
   owner: {type: str, required: true, description: The account.}
   dest: {type: path, required: true, description: The folder of root's to copy them into; it is created.}
-  lock: {type: path, required: true, description: The lock that they were built by.}
-  lock_dest: {type: path, required: true, description: Where to write the lock that has their hashes as well.}
+  lock: {type: path, description: The lock that they were built by.}
+  lock_dest: {type: path, description: Where to write the lock that has their hashes as well.}
   packages:
     type: list
     elements: str
-    required: true
+    default: []
     description: The names of the packages that were built. The hashes of all others stay those of the lock.
   max_bytes: {type: int, default: 2147483648, description: The size that all wheels may have together.}
 """
@@ -129,21 +129,23 @@ def main():
             'source': {'type': 'path', 'required': True},
             'owner': {'type': 'str', 'required': True},
             'dest': {'type': 'path', 'required': True},
-            'lock': {'type': 'path', 'required': True},
-            'lock_dest': {'type': 'path', 'required': True},
-            'packages': {'type': 'list', 'elements': 'str', 'required': True},
+            'lock': {'type': 'path'},
+            'lock_dest': {'type': 'path'},
+            'packages': {'type': 'list', 'elements': 'str', 'default': []},
             'max_bytes': {'type': 'int', 'default': 2 << 30},
-        }
+        },
+        required_together=[('lock', 'lock_dest')],
     )
     options = module.params
     packages = {normalized(name) for name in options['packages']}
     try:
         hashes = collect(options['source'], pwd.getpwnam(options['owner']).pw_uid, options['dest'], options['max_bytes'])
-        with open(options['lock'], encoding='utf-8') as file:
-            text = lock_with(file.read(), hashes, packages)
-        with open(options['lock_dest'], 'x', encoding='utf-8') as file:
-            file.write(text)
-        os.chmod(options['lock_dest'], 0o644)
+        if options['lock']:
+            with open(options['lock'], encoding='utf-8') as file:
+                text = lock_with(file.read(), hashes, packages)
+            with open(options['lock_dest'], 'x', encoding='utf-8') as file:
+                file.write(text)
+            os.chmod(options['lock_dest'], 0o644)
     except (Refused, KeyError, OSError) as error:
         module.fail_json(msg='What {} has built is not taken: {}.'.format(options['owner'], error))
     built = [name for name in sorted(hashes) if normalized(WHEEL.fullmatch(name).group('name')) in packages]

@@ -176,6 +176,20 @@ def test_the_environment_is_whole(environment):
     assert code == 0 and 'changed=0' in output
 
 
+def test_a_package_is_built_once_on_a_machine(environment):
+    """With another lock, too, as long as its own part is the same."""
+    before = asked_for('/files/sneaky-1.0.tar.gz')
+    with open(FOLDER / 'sneaky/requirements.txt', 'a') as lock:
+        lock.write('# another lock\n')
+    code, output = deploy('sneaky')
+    assert code == 0, output[-3000:]
+    now = inside('sh', '-c', 'readlink -f /srv/flaskrandom/current/pyvenv.cfg')
+    assert environment not in now
+    assert 'sneaky-1.0.dist-info' in inside('sh', '-c', f'ls $(dirname {now})/lib/python3*/site-packages').split()
+    assert asked_for('/files/sneaky-1.0.tar.gz') == before
+    assert inside('find', '/opt/flask-host', '-not', '-user', 'root', '-o', '-perm', '/022', '-not', '-type', 'l') == ''
+
+
 def test_a_package_in_the_apps_folder_is_built_on_the_controller():
     app = FOLDER / 'carried'
     shutil.copytree(CHECKOUT / 'files/flaskrandom', app, dirs_exist_ok=True)
