@@ -32,7 +32,7 @@ def matrix(workflow):
 # the scenarios that each place runs by itself
 PLACES = {
     'make test': re.findall(r'--scenario-name (\w+)', recipe('test')),
-    '.ci/run': ' '.join(re.findall(r'(?m)^  scenarios ([\w ]+)$', CI)).split() + re.findall(r'SCENARIO=(\w+)', CI),
+    '.ci/run': ' '.join(re.findall(r'(?m)^scenarios ([\w ]+)$', CI)).split() + re.findall(r'SCENARIO=(\w+)', CI),
     'workflow': matrix(WORKFLOW) + re.findall(r'SCENARIO=(\w+)', WORKFLOW),
 }
 
