@@ -131,6 +131,7 @@ lock: $(VENV)/made ## update the lock files; ARGS=--upgrade for newer versions
 	$(lock) --python-version 3.10 tools/audit/requirements.in -o tools/audit/requirements.txt
 	$(lock) --python-version 3.10 tools/gixy/requirements.in -o tools/gixy/requirements.txt
 	$(lock) --python-version 3.10 roles/python-venv/files/uv.in -o roles/python-venv/files/uv.txt
+	python tools/pythons >roles/python-venv/files/pythons.json
 	for tool in pdm pip pipenv poetry; do $(lock) --python-version 3.10 $(tools)/$$tool.in -o $(tools)/$$tool.txt || exit; done
 	$(lock) --python-version 3.6 files/flaskrandom/requirements.in -o files/flaskrandom/requirements.txt
 	$(lock) --python-version 3.6 tests/app/requirements.in -o tests/app/requirements.txt

@@ -163,7 +163,7 @@ def problems(facts: Mapping, taken: list[tuple[str, Mapping]], python: str, firs
     if facts['python_foreign']:
         yield (f"its {python} is not the system's own, so apt's modules do not fit it. To restore the system's own: `sudo "
                'update-alternatives --remove-all python3; sudo apt install --reinstall python3-minimal`. '
-               'For another Python for the app set python_venv_python.')  # fmt: skip
+               'For another Python for the app set flask_app_python.')  # fmt: skip
     if not facts['systemd']:
         yield 'it does not run systemd, which starts the services. Use a machine, or a container with systemd in it.'
     if full := [f'{size} MB on {folder}' for folder, size in facts['free'].items() if size < FREE_SPACE]:

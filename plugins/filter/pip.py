@@ -14,7 +14,7 @@ GLIBC = 27  # 2.27 is Ubuntu 18.04's, the oldest
 SHOWN_LINES = 40  # a compiler can print thousands
 NOISE = (
     r'^Running as unit|^Main processes terminated|^Service runtime|^CPU time consumed|^(Memory|Network|IO|IP) '
-    r'|WARNING: (Location|Retrying)|Ignored the following versions|^(Using Python|Resolved|Prepared|Installed) '
+    r'|WARNING: (Location|Retrying)|Ignored the following versions|^ ?(Using Python|Resolved|Prepared|Installed|Downloading|Downloaded) '
 )
 # a broken network, which may work at the next attempt; the first lines are uv's, the others pip's
 NETWORK = (
@@ -47,9 +47,9 @@ HINTS = {
         '(python_venv_trusted_hosts).'
     ),
     r'Hash mismatch for': (
-        'The index has another file than the one that was locked, or it was changed on its way. Nothing of it was installed.'
+        'What was fetched is another file than the one that was locked, or it was changed on its way. Nothing of it was installed.'
     ),
-    r'does not satisfy Python': "The lock is for another Python. Lock the packages for the host's, or set python_venv_python.",
+    r'does not satisfy Python': "The lock is for another Python. Lock the packages for the host's, or set flask_app_python.",
     r'network timeout|operation timed out': 'Check the network of the host; python_venv_timeout is the patience, in seconds.',
     r'tunnel error|error sending request': 'Check the network of the host, python_venv_indexes and the proxy (mirrors_proxy).',
 }

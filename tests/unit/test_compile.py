@@ -18,7 +18,7 @@ def options():
     task = next(task for task in tasks if task['name'] == 'Compile the release')
     arguments = task['ansible.builtin.command']['argv']
     # a wheel can bring a bin/python of its own
-    assert arguments[0] == '{{ python_venv_python }}'
+    assert arguments[0] == '{{ python_venv_executable }}'
     return arguments[1 : arguments.index('compileall') + 1]
 
 

@@ -80,6 +80,9 @@ WRONG = {
     'flask_app_repo_key': ['/missing', str(ROOT / 'ansible.cfg')],
     'flask_app_repo_token': ['hidden', ['hidden']],
     'python_venv_python': ['python2', 'python3.99', '/usr/bin/python3'],
+    'flask_app_python': ['3', '3.7', '3.99', '3.12.99', 'python3.12', 'pypy3.10', 3.12, True],
+    'python_venv_standalone_list': ['/missing', str(ROOT / 'ansible.cfg')],
+    'python_venv_standalone_mirror': ['mirror.example', 'https://user:hidden@a b/'],
     'python_venv_indexes': ['https://user:hidden@a.example', ['a.example/simple'], ['https://user:hidden@a b/']],
     'python_venv_index_certificate': ['/missing.pem', 1],
     'python_venv_trusted_hosts': [['https://a.example'], 'a.example'],
@@ -124,6 +127,7 @@ WRONG = {
     'packages_bundle': ['/tmp'],
     'python_venv_proxy': ['http://user:hidden@proxy.example'],
     'python_venv_phyton': ['python3'],
+    'python_venv_standalone': ['3.12'],
 }
 # folders of the app whose account owns a folder above
 ROOTS = [('/home/shop/app', '/home/shop'), ('/opt/shop/a/b', '/opt/shop')]
@@ -141,12 +145,17 @@ RIGHT = [
      'tls_acme_email': 'me@a.example', 'nginx_tls_hsts': '0'},
     {'tls_mode': 'selfsigned', 'flask_app_domains': ['*.a.example', 'localhost']},
     {'mirrors_apt': ['http://user:p%40ss@mirror.example:8080/{archive}/'], 'mirrors_proxy': 'http://proxy.example:3128',
-     'python_venv_indexes': ['https://token@index.example/simple/']},
+     'flask_app_python': ['3', '3.7', '3.99', '3.12.99', 'python3.12', 'pypy3.10', 3.12, True],
+    'python_venv_standalone_list': ['/missing', str(ROOT / 'ansible.cfg')],
+    'python_venv_standalone_mirror': ['mirror.example', 'https://user:hidden@a b/'],
+    'python_venv_indexes': ['https://token@index.example/simple/']},
     {'flask_app_root': '/opt/shop', 'flask_app_user_home': '/opt/shop/home'}, {'flask_app_root': '/opt/shopping'},
     {'flask_app_root': '/opt/shop2', 'flask_app_user_home': '/opt/shop'},
     {'flask_app_build_packages': ['build-essential', 'libpq-dev'], 'flask_app_build_memory': '100%'},
     {'flask_app_build_commands': ['npm ci'], 'flask_app_build_timeout': '60', 'flask_app_build_memory': '512M'},
     {'flask_app_requirement': 'httpbin==0.10.2', 'flask_app_wsgi': 'httpbin:app'},
+    {'flask_app_python': '3.12.4'},
+    {'flask_app_python': '3.12', 'python_venv_standalone_mirror': 'https://me:p%40ss@mirror.example/builds'},
     {'python_venv_python': 'python3.8', 'flask_app_wsgi': 'app:app', 'flask_app_health_path': '/?a=b'},
 ]  # fmt: skip
 

@@ -311,8 +311,8 @@ def test_a_package_of_an_index_is_an_app(job):
 
 def test_a_python_that_does_not_fit_is_named(job):
     project = '[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.10"\ndependencies = ["green"]\n'
-    with pytest.raises(LockError, match=r"requires-python = '>=3\.10', but the app's Python on the host is 3.6"):
-        lock(job({'pyproject.toml': project}, python='3.6'))
+    with pytest.raises(LockError, match=r"requires-python = '>=3\.10', but the host has Python 3\.6: set flask_app_python: \"3\.12\""):
+        lock(job({'pyproject.toml': project}, python='3.6', builds=['3.13.1', '3.12.3']))
 
 
 @pytest.mark.parametrize(

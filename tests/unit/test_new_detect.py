@@ -291,7 +291,13 @@ def test_included_requirements_and_debians_packages(tmp_path):
     'file, text, version, hint',
     [
         ('.python-version', '3.12.4\n', '3.12', ('', '')),
-        ('runtime.txt', 'python-3.11.2', '3.11', ('', '')),
+        ('.python-version', '# ours\n3.10\n3.12\n', '3.10', ('', '')),
+        ('.python-version', 'cpython@3.12', '3.12', ('', '')),
+        ('.python-version', '3.6', None, ('', '')),
+        ('.python-version', 'pypy3.10', None, ('', '')),
+        ('runtime.txt', 'python-3.11.2', None, ('runtime.txt asks for Python 3.11', '3.11')),
+        ('pyproject.toml', '[project]\nrequires-python = ">=3.12"\n', '3.12', ('', '')),
+        ('pyproject.toml', '[project]\nrequires-python = ">=3.13,<3.15"\n', '3.13', ('', '')),
         ('runtime.txt', 'python-3.6.5', None, ('', '')),
         ('pyproject.toml', '[project]\nrequires-python = ">=3.11"\n', None, ('pyproject.toml asks for Python >=3.11', '3.12')),
         ('pyproject.toml', '[tool.poetry.dependencies]\npython = "^3.10"\n', None, ('pyproject.toml asks for Python ^3.10', '3.12')),
@@ -301,12 +307,12 @@ def test_included_requirements_and_debians_packages(tmp_path):
             None,
             ('pyproject.toml asks for Python >=3.8.1,<3.11', '3.10'),
         ),
-        ('pyproject.toml', '[tool.poetry.dependencies]\npython = "~3.13"\n', None, ('pyproject.toml asks for Python ~3.13', '3.13')),
+        ('pyproject.toml', '[tool.poetry.dependencies]\npython = "~3.13"\n', '3.13', ('', '')),
         ('setup.py', 'setup(python_requires=">=3.9")\n', None, ('setup.py asks for Python >=3.9', '3.12')),
-        ('Pipfile', '[requires]\npython_version = "3.10"\n', '3.10', ('', '')),
+        ('Pipfile', '[requires]\npython_version = "3.10"\n', None, ('Pipfile asks for Python 3.10', '3.10')),
     ],
 )
 def test_the_python_that_the_app_asks_for(file, text, version, hint, tmp_path):
     found = look(tmp_path, **{file: text})
-    assert found.variables.get('python_venv_python', (None,))[0] == (version and f'python{version}')
+    assert found.variables.get('flask_app_python', (None,))[0] == version
     assert found.python == hint

@@ -77,6 +77,7 @@ def test_the_variables_are_the_apps(made):
     assert variables['flask_app_name'] == 'my-shop'
     assert variables['flask_app_src'] == str(app)
     assert variables['flask_app_wsgi'] == 'app:app'
+    assert variables['flask_app_python'] == '3.12'
     assert '#   MAIL_SERVER: "" # app.py:9 reads it' in text
     lines = text.splitlines()
     assert all(lines[place - 1].startswith('# ') for place, line in enumerate(lines) if line.startswith('flask_app_'))

@@ -198,7 +198,7 @@ def test_a_missing_wheel_brings_a_hint(case):
 @pytest.mark.parametrize(
     'case, words',
     [
-        ('uv: another Python', 'python_venv_python'),
+        ('uv: another Python', 'flask_app_python'),
         ('uv: not in the index', 'The index does not have it'),
         ('uv: not in that version', 'The index does not have it'),
         ('uv: a file, 404', 'The index does not have it'),

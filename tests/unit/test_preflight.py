@@ -205,7 +205,7 @@ def complaints(ports=None, app='', behind=0, **changed):
         ({'python': ''}, 'sudo apt install python3`'),
         ({'python': '2.7'}, 'sudo apt install python3`'),
         ({'python': '3.5'}, 'older than 3.6'),
-        ({'python_foreign': True}, 'python_venv_python'),
+        ({'python_foreign': True}, 'flask_app_python'),
         ({'systemd': False}, 'systemd'),
         ({'free': {'/': 499, '/srv': -1, '/var': 500}}, 'only 499 MB on / and -1 MB on /srv free'),
         ({'inodes': {'/': 9999, '/srv': 10000}}, '9999 on /, and 10000 are needed'),

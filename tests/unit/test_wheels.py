@@ -31,7 +31,7 @@ def test_wheels_are_chosen_for_the_machine():
 
 def test_the_bundle_has_the_packages_of_all_roles():
     # the environment's own is added by bundle.yml
-    bundled = {*yaml.safe_load((ROOT / 'group_vars/all/main.yml').read_text())['machine_packages'], '{{ python_venv_python }}-venv'}
+    bundled = {*yaml.safe_load((ROOT / 'group_vars/all/main.yml').read_text())['machine_packages'], '{{ __python_venv_system }}-venv'}
     needed = set()
     for path in ROOT.glob('roles/*/tasks/*.yml'):
         for task in yaml.safe_load(path.read_text()):

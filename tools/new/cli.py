@@ -87,11 +87,8 @@ def report(app: detect.App, target: Path, host: str) -> str:
     others = [setting for setting in app.settings.values() if not setting.generated and setting.name not in app.environment]
     needed, maybe, own = ([setting for setting in others if setting.need == need] for need in (2, 1, 0))
     unsure = list(app.unsure)
-    unsure += [
-        f'{name} is a comment, to be used where the machine has that package.' for name in sorted(set(app.variables) & inventory.SUGGESTED)
-    ]
     if app.python[0]:
-        unsure.append(f'{app.python[0]}. Set python_venv_python where the machine has an older one.')
+        unsure.append(f'{app.python[0]}. Set flask_app_python where the machine has another one: it is a comment.')
     unsure += [f'{setting.name}: {setting.where} reads it and fails without it.' for setting in needed]
     for settings, what in ((maybe, 'without a default'), (own, 'with a default')):
         if settings:

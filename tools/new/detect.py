@@ -9,6 +9,8 @@ from pathlib import Path
 from . import apps, builds, commands, data, entry, environment, hints, packages, routes, settings
 from .source import Source
 
+# the Python of Ubuntu 18.04 to 22.04, and of Debian 11 and 12
+USUAL = ('3.6', '3.8', '3.9', '3.10', '3.11')
 # beside the web process; what runs them is not part of this project
 WORKERS = {'celery': 'celery worker', 'rq': 'rq worker', 'flask-rq2': 'rq worker', 'huey': 'huey consumer', 'dramatiq': 'dramatiq worker'}
 SERVERS = {
@@ -109,12 +111,19 @@ def listed(names: list[str]) -> str:
 def python(app: App, source: Source) -> None:
     """Which Python the app asks for."""
     version, range_, where = packages.python(source)
-    if version and tuple(map(int, version.split('.'))) >= (3, 8):
-        app.variables['python_venv_python'] = f'python{version}', where
-    elif version:
-        app.unsure.append(f'{where} asks for Python {version}, which is out of support; the Python of the machine is taken.')
-    elif range_:
-        app.python = f'{where} asks for Python {range_}', packages.fitting(range_)
+    wanted = f'{where} asks for Python {version or range_}'
+    build = packages.fitting(range_ or f'=={version}.*') if version or range_ else ''
+    # what a deploy compares with the machine's Python, and refuses
+    strict = where in ('.python-version', 'pyproject.toml', 'setup.py', 'setup.cfg')
+    if not version and not range_:
+        return
+    if not build:
+        kept = 'a machine with another one is refused' if strict else 'the Python of the machine is taken'
+        app.unsure.append(f'{wanted}, which there is no standalone build of; {kept}.')
+    elif strict and (version or not packages.fitting(range_, USUAL)):
+        app.variables['flask_app_python'] = build, wanted
+    else:
+        app.python = wanted, build
 
 
 def gunicorn(app: App, source: Source, found: entry.Entry, named: set[str]) -> None:

@@ -16,12 +16,10 @@ from .detect import App, is_template
 from .settings import Setting
 
 PLACEHOLDER = 'address-of-the-machine.invalid'  # .invalid belongs to nobody; the checks refuse it
-# written as comments, because the machine may not have it
-SUGGESTED = {'python_venv_python'}
 # the variables in the order of main.yml, with what is said before the reason
 ORDER = {
     'flask_app_wsgi': 'the app, by ',
-    'python_venv_python': 'the Python that the app asks for; the machine must have its package: ',
+    'flask_app_python': 'a standalone Python; not needed where the machine has that version: ',
     'flask_app_workers': "gunicorn's processes, by ",
     'flask_app_gunicorn': "gunicorn's settings: ",
     'flask_app_packages': "Debian's packages ",
@@ -114,12 +112,12 @@ def variables(app: App, folder: Path, name: str, repository: list[str]) -> str:
     for variable in ORDER:
         if variable in app.variables:
             value, why = app.variables[variable]
-            lines += [comment(ORDER[variable] + why), f'{"# " if variable in SUGGESTED else ""}{variable}: {inline(value)}']
+            lines += [comment(ORDER[variable] + why), f'{variable}: {inline(value)}']
         elif variable == 'flask_app_wsgi':
             lines += ['# to fill in: module:object, or module:factory()', '# flask_app_wsgi: ""']
-        elif variable == 'python_venv_python' and app.python[0]:
+        elif variable == 'flask_app_python' and app.python[0]:
             wanted = comment(f'{app.python[0]}; to be set where the machine has another one')
-            lines += [wanted, f'# python_venv_python: python{app.python[1]}']
+            lines += [wanted, f'# flask_app_python: {inline(app.python[1])}']
     lines += ['', "# host names of the site, needed where the machine has other apps too; with them, a certificate of Let's Encrypt"]
     lines += ['# flask_app_domains: [www.example.com]', '# tls_mode: acme']
     plain = [setting for setting in app.settings.values() if not setting.private and setting.name not in app.environment]

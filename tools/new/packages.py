@@ -131,8 +131,8 @@ def python(source: Source) -> tuple[str, str, str]:
     Returns:
         The version, '' for none; what else it says, such as '>=3.11'; the file.
     """
-    for path, pattern in (('.python-version', r'\s*(?:cpython-?)?(3\.\d+)'), ('runtime.txt', r'\s*python-(3\.\d+)')):
-        if found := re.match(pattern, source.text(path)):
+    for path, pattern in (('.python-version', r'(?m)^\s*(?:c?python)?[-@]?(3\.\d+)'), ('runtime.txt', r'\A\s*python-(3\.\d+)')):
+        if found := re.search(pattern, source.text(path)):
             return found[1], '', path
     pipfile = toml(source, 'Pipfile').get('requires', {})
     if version := str(pipfile.get('python_version', '')):
@@ -149,15 +149,15 @@ def python(source: Source) -> tuple[str, str, str]:
     return ('', range_, 'setup.cfg') if range_ else ('', '', '')
 
 
-def fitting(range_: str) -> str:
-    """A version of Python that fits a range, as the standard or poetry writes it."""
+def fitting(range_: str, versions: tuple[str, ...] = ('3.12', '3.13', '3.11', '3.10', '3.14', '3.9', '3.8')) -> str:
+    """The first of some versions of Python that fits a range, as the standard or poetry writes it; '' if none does."""
     standard = re.sub(r'\^\s*(3(?:\.\d+)*)', r'>=\1,<4', range_)
     standard = re.sub(r'(?<![~=])~\s*(3\.\d+)(?![.\d])', r'==\1.*', standard)
-    for version in ('3.12', '3.13', '3.11', '3.10', '3.14', '3.9', '3.8'):
+    for version in versions:
         try:
             # a late patch version, because ranges may begin within a minor one
             if SpecifierSet(standard).contains(f'{version}.99'):
                 return version
         except InvalidSpecifier:
             break
-    return '3.12'
+    return ''

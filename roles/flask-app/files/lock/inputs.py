@@ -6,8 +6,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.specifiers import SpecifierSet
-
 from .errors import LockError
 
 try:
@@ -82,21 +80,6 @@ def is_package(app: Path) -> bool:
     tool = data.get('tool', {})
     wanted = tool.get('uv', {}).get('package', True) and tool.get('poetry', {}).get('package-mode', True)
     return bool('build-system' in data and wanted and ('project' in data or 'poetry' in tool))
-
-
-def check_python(app: Path, python: str) -> None:
-    """Compares the host's Python with what the app's pyproject.toml requires.
-
-    Args:
-        python: the host's version, such as 3.6.
-
-    Raises:
-        LockError: it does not fit.
-    """
-    path = app / 'pyproject.toml'
-    required = tomllib.loads(path.read_text(encoding='utf-8')).get('project', {}).get('requires-python') if path.is_file() else None
-    if required and not any(SpecifierSet(required).contains(f'{python}.{patch}', prereleases=True) for patch in range(100)):
-        raise LockError(f"{path} has requires-python = '{required}', but the app's Python on the host is {python}.")
 
 
 def deciding(app: Path) -> str:

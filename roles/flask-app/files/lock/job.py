@@ -15,7 +15,9 @@ class Job:
     Attributes:
         name: of the app.
         app: the app's folder.
-        python: version of the Python on the host, such as 3.6; '' only looks for the app's files.
+        python: version of the Python that the app gets, such as 3.6; '' only looks for the app's files.
+        chosen: the standalone Python that the user has chosen, such as 3.12 or 3.12.4; '' for one of the host's.
+        builds: versions that there are standalone builds of for the host, the newest first.
         machine: the host's architecture, as uname says it.
         glibc: version of the host's C library, such as 2.27.
         folder: where the lock is kept for the user to commit, '' for none.
@@ -34,6 +36,8 @@ class Job:
     cache: str
     tools: str
     python: str = ''
+    chosen: str = ''
+    builds: list[str] = field(default_factory=list)
     machine: str = ''
     glibc: str = ''
     folder: str = ''

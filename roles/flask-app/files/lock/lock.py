@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from . import inputs
+from . import inputs, python
 from .errors import LockError
 from .export import export
 from .inputs import LOCKS, Input, is_locked, name_of
@@ -64,7 +64,7 @@ def requested(job: Job) -> Input:
 
 def locked_lines(job: Job, messages: list[str]) -> list[str]:
     """The lines of the app's lock with gunicorn: its own lock, or one that was resolved for this host."""
-    inputs.check_python(job.source, job.python)
+    python.check(job, messages)
     found = requested(job)
     own = None
     if found.kind in LOCKS:

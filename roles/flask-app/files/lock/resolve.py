@@ -46,7 +46,7 @@ def resolve(job: Job, found: Input, previous: str = '') -> list[str]:
 def hint(text: str) -> str:
     """What to do about uv's error, '' where its text says enough."""
     if re.search(r'Requires-Python|requires-python|Python[>=]', text):
-        return ' If the host has the package of another Python, set python_venv_python.'
+        return ' For another Python, set flask_app_python, such as "3.12".'
     return ''
 
 
