@@ -1,7 +1,7 @@
 # Shortcuts for commands of Ansible and Molecule, which work without make too.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-all new secrets deploy check drift remove rollback releases dev lint unit molecule bench bundle audit docs lock lock-app
+.PHONY: help up down test test-all new secrets rehearse deploy check drift remove rollback releases dev lint unit molecule bench bundle audit docs lock lock-app
 
 HTTP_PORT ?= 8080
 SCENARIO ?= default
@@ -70,6 +70,10 @@ novault = $(error No .vault-password beside INVENTORY=$(INVENTORY). Run make sec
 secrets: $(VENV)/made ## edit the secrets of INVENTORY=path, which make new wrote
 	ansible-vault edit $(or $(vault),$(novault)) \
 		"$$([ -d '$(INVENTORY)' ] && echo '$(INVENTORY)' || dirname '$(INVENTORY)')/group_vars/all/vault.yml"
+
+# python -m tools.rehearse has its own exit statuses (--help); make exits with 2 for any failure.
+rehearse: $(VENV)/made ## try the deploy of INVENTORY=path under load on a machine here, with a rollback; ARGS=--json, --keep
+	@python -m tools.rehearse '$(or $(INVENTORY),$(error No inventory given. Run make rehearse INVENTORY=path))' $(ARGS)
 
 deploy: $(VENV)/made ## deploy to HOST=[user@]address[:port] or INVENTORY=path; KEY=private key, APP=folder of another Flask app
 	ansible-playbook $(target) playbook.yml $(app) $(options)

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -89,6 +90,7 @@ def test_activate_list_and_rollback(command, host, shows):
     assert lines[0].split() == ['RELEASE', 'SINCE', 'REVISION', 'STATE']
     assert lines[1].startswith('* b ') and lines[1].endswith('v-b                 serving')
     assert lines[2].startswith('  a ') and lines[2].endswith('available for rollback')
+    assert re.fullmatch(r'This host runs [a-z]+ ?[\d.]*[.]', lines[3])
     assert command('rollback') == 0 and 'a serves again' in shows()
 
 
@@ -101,7 +103,7 @@ def test_list_shows_every_state(command, host, config, shows):
     history.record('n', manifest=5)
     config.current.symlink_to(config.releases / 'b')
     assert command('list') == 0
-    states = {line[2:14].strip(): line[56:].strip() for line in shows().splitlines()[1:] if line.strip()}
+    states = {line[2:14].strip(): line[56:].strip() for line in shows().splitlines()[1:] if line.startswith((' ', '*'))}
     assert states == {
         'b': 'serving',
         'a': 'available for rollback',

@@ -20,6 +20,15 @@ time.sleep(60)
 """
 
 
+@pytest.mark.parametrize('text, name', [
+    ('NAME="Ubuntu"\nID=ubuntu\nVERSION_ID="18.04"\n', 'ubuntu 18.04'), ('ID=debian\n\n# x\n', 'debian'), ('', ''), (None, ''),
+])  # fmt: skip
+def test_the_operating_system_is_read(tmp_path, text, name):
+    if text is not None:
+        (tmp_path / 'os-release').write_text(text)
+    assert system.operating_system(str(tmp_path / 'os-release')) == name
+
+
 def test_printing_without_a_reader_is_no_error(monkeypatch, capfd):
     system.print_line('好 \udcff…')
     assert capfd.readouterr().out == '好 ?…\n'

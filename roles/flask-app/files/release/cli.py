@@ -11,7 +11,7 @@ import sys
 from . import commands, config
 from .deploy import Deployment
 from .errors import Failure
-from .system import print_line, write_line
+from .system import operating_system, print_line, write_line
 
 USAGE = """
     NAME-release activate ID [--revision TEXT] [--check]   deploy the release ID
@@ -138,6 +138,8 @@ def list_releases(deployment):
         ]
         state = next(text for text, applies in states if applies)
         print_line(line.format('*' if release == current else '', release, facts.get('at', '-'), facts.get('revision') or '-', state))
+    # a rehearsal makes a machine like this one
+    print_line('This host runs {}.'.format(operating_system() or 'an unknown system'))
 
 
 def main():

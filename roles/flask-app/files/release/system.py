@@ -31,6 +31,14 @@ def now():
     return datetime.now().strftime('%Y-%m-%d %H:%M:%S')
 
 
+def operating_system(path='/etc/os-release'):
+    """The system and its version, such as `ubuntu 18.04`; empty if the host does not say."""
+    fields = {}
+    with contextlib.suppress(OSError), open(path, encoding='utf-8', errors='replace') as file:
+        fields = dict(line.strip().split('=', 1) for line in file if '=' in line)
+    return ' '.join(fields.get(name, '').strip('\'"') for name in ('ID', 'VERSION_ID')).strip()
+
+
 def sync_folder(folder):
     """Flushes a folder's entries to the disk."""
     descriptor = os.open(str(folder), os.O_RDONLY | os.O_DIRECTORY)

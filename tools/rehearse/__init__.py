@@ -1,0 +1,1 @@
+"""Rehearses a deploy on a machine of its own: python -m tools.rehearse --help."""
