@@ -22,7 +22,7 @@ author: flaskrandom
 options:
   archive: {type: path, required: true, description: The archive, as tar makes it. The folder above the account's must be root's.}
   owner: {type: str, required: true, description: The account.}
-  dest: {type: path, required: true, description: "The folder to unpack it in: empty, root's, and open to root only."}
+  dest: {type: path, required: true, description: "The folder to unpack it in: empty, root's, and open to root only; open to all when it is done."}
   skip:
     type: list
     elements: str
@@ -109,6 +109,7 @@ def unpack(file, dest, skip, max_bytes, max_entries):
         end = os.path.realpath(os.path.join(root, path))
         if os.path.isabs(goal) or not (end + os.sep).startswith(root + os.sep):
             raise Refused('the link {!a} leads out of the folder, to {!a}'.format(path, goal))
+    os.chmod(dest, 0o755)
     return count
 
 

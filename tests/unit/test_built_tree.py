@@ -59,8 +59,8 @@ def test_what_was_built_is_roots(dest, tmp_path, python):
     environment = None if python == sys.executable else run_module.for_old_python(tmp_path)
     assert run(dest, *MEMBERS, python=python, environment=environment)['entries'] == 5
     assert tree(dest) == UNPACKED
-    files = [dest / 'static', dest / 'static/app.js']
-    assert [(path.stat().st_mode & 0o7777, path.stat().st_uid) for path in files] == [(0o755, os.getuid())] * 2
+    files = [dest, dest / 'static', dest / 'static/app.js']
+    assert [(path.stat().st_mode & 0o7777, path.stat().st_uid) for path in files] == [(0o755, os.getuid())] * 3
 
 
 def test_what_the_release_has_from_root_is_left_out(dest):
@@ -98,6 +98,7 @@ CHAIN = [('./a', FOLDER, ''), ('./a/b', FOLDER, ''), ('./a/b/top', LINK, '../..'
 )  # fmt: skip
 def test_the_rest_is_refused(dest, members, message):
     assert message in run(dest, *members)['msg']
+    assert dest.stat().st_mode & 0o7777 == 0o700
     assert (dest.parent / 'secret').read_text() == 'secret'
 
 
