@@ -91,6 +91,8 @@ def index(tmp_path_factory):
     write_wheel(folder, 'green', '2.0', 'cp36-abi3-macosx_11_0_arm64')
     write_sdist(folder, 'pure')
     write_sdist(folder, 'compiled', 'cp311-cp311-linux_x86_64')
+    write_wheel(folder, 'compiled', '1.0', 'cp39-cp39-manylinux_2_17_x86_64')
+    write_wheel(folder, 'compiled', '1.0', 'cp312-cp312-macosx_11_0_arm64')
     return folder
 
 
@@ -254,7 +256,7 @@ def test_source_packages_that_fit_every_computer_are_built_here(job, monkeypatch
 
 
 def test_they_are_built_on_the_host_if_it_may(job):
-    with pytest.raises(LockError, match=r'compiled has no wheel for Python 3.11 .* flask_app_build_packages'):
+    with pytest.raises(LockError, match=r'compiled has no wheel for Python 3.11 .* flask_app_build_packages .* wheels for Python 3.9, which flask_app_python'):
         lock(job({'requirements.txt': 'compiled\n'}))
     result = lock(job({'requirements.txt': 'compiled\npure\n'}, build_on_host=True))
     assert (result['source_packages'], result['wheels']) == (['compiled', 'pure'], [])

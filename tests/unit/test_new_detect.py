@@ -282,9 +282,10 @@ def test_included_requirements_and_debians_packages(tmp_path):
         tmp_path, **{'requirements.txt': '-r requirements/prod.txt\n', 'requirements__prod.txt': 'psycopg2==2.9\n-r ../../../etc/x\n'}
     )
     assert found.variables['flask_app_packages'] == (['libpq5'], 'for psycopg2')
+    assert found.variables['flask_app_build_packages'] == (['build-essential', 'python3-dev', 'libpq-dev'], 'for psycopg2')
     assert 'PostgreSQL' in ' '.join(found.unsure)
     bundled = look(tmp_path / 'b', **{'requirements.txt': 'psycopg[binary]\n'})
-    assert 'flask_app_packages' not in bundled.variables
+    assert not {'flask_app_packages', 'flask_app_build_packages'} & set(bundled.variables)
 
 
 @pytest.mark.parametrize(

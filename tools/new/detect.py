@@ -99,6 +99,10 @@ def found_in(folder: Path) -> App:
     debian = sorted({packages.DEBIAN[name] for name in named if name in packages.DEBIAN})
     if debian:
         app.variables['flask_app_packages'] = debian, f'for {", ".join(sorted(name for name in named if name in packages.DEBIAN))}'
+    built = sorted(name for name in named if name in packages.BUILT)
+    if built:
+        headers = sorted({header for name in built for header in packages.BUILT[name].split()})
+        app.variables['flask_app_build_packages'] = ['build-essential', 'python3-dev', *headers], f'for {", ".join(built)}'
     beside(app, source, named)
     return app
 

@@ -23,6 +23,7 @@ ORDER = {
     'flask_app_workers': "gunicorn's processes, by ",
     'flask_app_gunicorn': "gunicorn's settings: ",
     'flask_app_packages': "Debian's packages ",
+    'flask_app_build_packages': "Debian's packages to build what has no wheel: ",
     'flask_app_build_commands': 'makes what the app needs: ',
     'flask_app_shared': 'stays when a new release comes: ',
     'flask_app_init_commands': 'once on a machine: ',

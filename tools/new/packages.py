@@ -26,6 +26,10 @@ DEBIAN = {'psycopg2': 'libpq5', 'psycopg': 'libpq5', 'psycopg-c': 'libpq5', 'mys
           'gitpython': 'git', 'weasyprint': 'libpango-1.0-0', 'cairosvg': 'libcairo2', 'pycairo': 'libcairo2', 'pdf2image': 'poppler-utils',
           'pytesseract': 'tesseract-ocr', 'pydub': 'ffmpeg', 'ffmpeg-python': 'ffmpeg', 'pypandoc': 'pandoc', 'pdfkit': 'wkhtmltopdf',
           'graphviz': 'graphviz', 'xmlsec': 'libxmlsec1-openssl', 'pyodbc': 'unixodbc', 'moviepy': 'ffmpeg'}  # fmt: skip
+# packages of which no index has a wheel for Linux, with what their build needs beside a compiler
+BUILT = {'psycopg2': 'libpq-dev', 'psycopg-c': 'libpq-dev', 'mysqlclient': 'default-libmysqlclient-dev pkg-config',
+         'python-ldap': 'libldap2-dev libsasl2-dev', 'pycairo': 'libcairo2-dev pkg-config', 'pygraphviz': 'libgraphviz-dev pkg-config',
+         'uwsgi': '', 'flask-mysqldb': 'default-libmysqlclient-dev pkg-config'}  # fmt: skip
 
 
 def canonical(name: str) -> str:

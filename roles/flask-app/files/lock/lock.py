@@ -12,7 +12,7 @@ from .export import export
 from .inputs import LOCKS, Input, is_locked, name_of
 from .job import Job
 from .resolve import resolve, with_gunicorn
-from .wheels import build, build_folder, is_pure, locked_line, needed, without_wheel
+from .wheels import build, build_folder, is_pure, locked_line, needed, pythons, without_wheel
 
 HEADER = """\
 # The packages of the app {name} for Python {python}, locked for a host by `make deploy`. Commit this file.
@@ -150,7 +150,7 @@ def built(job: Job, requirement_lines: list[str]) -> tuple[list[str], list[Path]
             if not is_pure(wheel) and 'archive' not in package:
                 raise LockError('its wheel fits some computers only')
         except LockError as error:
-            failed.append(refusal(job, package['name'], str(error), hashed))
+            failed.append(refusal(job, package['name'], str(error), hashed, pythons(job, package)))
             continue
         wheels.append(wheel)
         result[result.index(line)] = locked_line(wheel)
@@ -182,12 +182,13 @@ def unconditional(line: str) -> str:
     return re.sub(r'\s*;.*?(?=\s--hash|$)', '', line)
 
 
-def refusal(job: Job, name: str, reason: str, hashed: bool) -> str:
+def refusal(job: Job, name: str, reason: str, hashed: bool, pythons: list[str]) -> str:
     """Why a package cannot be installed, and what to do."""
     apt = ', '.join(['build-essential', *(needed(f'{name} {reason}') or 'python3-dev').split()])
     if not hashed:
         return f'{name} comes from a repository or folder and has to be compiled: build its wheel elsewhere. {reason}'
+    other = f'There are wheels for Python {", ".join(pythons)}, which flask_app_python could name. ' if pythons else ''
     return (
         f'{name} has no wheel for Python {job.python} on {job.machine}, so the host has to build it. Set flask_app_build_packages to the '
-        f'Debian packages that this needs, probably [{apt}]. Built here: {reason}.'
+        f'Debian packages that this needs, probably [{apt}]. {other}Built here: {reason}.'
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -75,6 +76,17 @@ def without_wheel(job: Job, lock: str) -> list[dict]:
         if not any(parse_wheel_filename(file_name(wheel))[3] & fitting for wheel in package.get('wheels', []))
         and not package.get('archive', {}).get('url', '').endswith('.whl')
     ]
+
+
+def pythons(job: Job, package: dict) -> list[str]:
+    """The versions of CPython, such as 3.8, for which the index has a wheel of a package that fits the host otherwise."""
+    found = {
+        tag.interpreter[2:]
+        for wheel in package.get('wheels', [])
+        for tag in parse_wheel_filename(file_name(wheel))[3]
+        if re.fullmatch(r'cp3\d+', tag.interpreter) and re.fullmatch(f'(many)?linux.*_{job.machine}', tag.platform)
+    }
+    return [f'3.{minor}' for minor in sorted(int(text[1:]) for text in found)]
 
 
 def build(job: Job, requirement: str, hashed: bool = True, own: bool = False) -> Path:
