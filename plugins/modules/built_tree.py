@@ -22,7 +22,7 @@ author: flaskrandom
 options:
   archive: {type: path, required: true, description: The archive, as tar makes it. The folder above the account's must be root's.}
   owner: {type: str, required: true, description: The account.}
-  dest: {type: path, required: true, description: "The folder to unpack it in: empty, root's and closed to others; they may read it in the end."}
+  dest: {type: path, required: true, description: "The folder to unpack it in: empty, root's, closed to others until it is done."}
   skip:
     type: list
     elements: str
