@@ -110,8 +110,8 @@ def test_a_build_that_fails_says_why_at_once():
     code, output = deploy('broken')
     assert code == 2
     assert 'could not be built' in output and 'pg_config executable not found' in output
-    # the controller reads its metadata, the host builds it once
-    assert asked_for('/files/broken-1.0.tar.gz') == before + 2
+    # the controller reads its metadata, unless it has them; the host builds it once
+    assert asked_for('/files/broken-1.0.tar.gz') - before in (1, 2)
     assert inside('find', '/srv/flaskrandom/venvs', '-mindepth', '1') == ''
 
 
@@ -179,8 +179,8 @@ def test_the_environment_is_whole(environment):
 def test_a_package_is_built_once_on_a_machine(environment):
     """With another lock, too, as long as its own part is the same."""
     before = asked_for('/files/sneaky-1.0.tar.gz')
-    with open(FOLDER / 'sneaky/requirements.txt', 'a') as lock:
-        lock.write('# another lock\n')
+    lock = FOLDER / 'sneaky/requirements.txt'
+    lock.write_text(re.sub(r'(?m)^python-dotenv==.*\\\n(?:    .*\n)+', '', lock.read_text()))
     code, output = deploy('sneaky')
     assert code == 0, output[-3000:]
     now = inside('sh', '-c', 'readlink -f /srv/flaskrandom/current/pyvenv.cfg')
@@ -232,8 +232,8 @@ def built():
 def test_build_commands_finish_the_release(built):
     release, seen = built
     listed = inside('find', release, '-path', '*/made*', '-printf', '%P %m %u:%g %l\\n').splitlines()
-    files = ['made 755 root:root ', 'made/file 755 root:root ', 'made/link 777 root:root ../app.py', 'made/second 755 root:root ']
-    assert sorted(listed) == files
+    files = ['made 755 root:root', 'made/file 755 root:root', 'made/link 777 root:root ../app.py', 'made/second 755 root:root']
+    assert sorted(line.strip() for line in listed) == files
     assert inside('cat', f'{release}/made/file') == f"it's {seen['folder']}"
     assert inside('sh', '-c', f'ls {release}/README.md', check=False) == ''
     assert inside('readlink', f'{release}/instance') == '/srv/flaskrandom/shared/instance'
