@@ -248,6 +248,13 @@ LOCKS = {
 }
 
 
+def test_old_packages_are_built_and_an_old_flask_gets_a_file(tmp_path):
+    files = {'requirements.txt': 'Flask==0.12.2\nSQLAlchemy==1.2.8\nMarkupSafe==1.1.1\nFlask-Migrate==2.1.1\n', 'migrations/env.py': ''}
+    app = look(tmp_path, **files)
+    assert app.variables['flask_app_build_packages'] == (['build-essential', 'python3-dev'], 'for sqlalchemy')
+    assert app.variables['flask_app_release_commands'][0] == ['FLASK_APP=app.py flask db upgrade']
+
+
 PO = {'shop__translations__de__LC_MESSAGES__messages.po': '', 'shop__translations__fr__LC_MESSAGES__messages.po': ''}
 
 

@@ -118,7 +118,9 @@ def before(
     Returns:
         Release commands and init commands, each with why, and what the user should look at.
     """
-    prefix = f'FLASK_APP={entry.flask_app} '
+    # before 1.0, Flask took a file and not a module
+    old = versions.get('flask', '').startswith('0.') and f'{entry.flask_app}.py' in source.files
+    prefix = f'FLASK_APP={entry.flask_app}{".py" if old else ""} '
     if source.base:
         prefix = f'PYTHONPATH={source.base} {prefix}'
     release: dict[str, str] = {}

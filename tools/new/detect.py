@@ -88,7 +88,7 @@ def found_in(folder: Path) -> App:
     if shared:
         app.variables['flask_app_shared'] = sorted(shared), '; '.join(f'{path}: {why}' for path, why in sorted(shared.items()))
     app.unsure += unsure
-    release, init, unsure = commands.before(source, modules, {**versions, **dict.fromkeys(named, '')}, found)
+    release, init, unsure = commands.before(source, modules, {**dict.fromkeys(named, ''), **versions}, found)
     for name, wanted in (('flask_app_init_commands', init), ('flask_app_release_commands', release)):
         if wanted:
             app.variables[name] = list(wanted), '; '.join(wanted.values())
@@ -99,9 +99,9 @@ def found_in(folder: Path) -> App:
     debian = sorted({packages.DEBIAN[name] for name in named if name in packages.DEBIAN})
     if debian:
         app.variables['flask_app_packages'] = debian, f'for {", ".join(sorted(name for name in named if name in packages.DEBIAN))}'
-    built = sorted(name for name in named if name in packages.BUILT)
+    built = sorted(name for name in {*named, *versions} if packages.built(name, versions.get(name, '')))
     if built:
-        headers = sorted({header for name in built for header in packages.BUILT[name].split()})
+        headers = sorted({header for name in built for header in packages.BUILT.get(name, '').split()})
         app.variables['flask_app_build_packages'] = ['build-essential', 'python3-dev', *headers], f'for {", ".join(built)}'
     beside(app, source, named)
     return app

@@ -30,6 +30,8 @@ DEBIAN = {'psycopg2': 'libpq5', 'psycopg': 'libpq5', 'psycopg-c': 'libpq5', 'mys
 BUILT = {'psycopg2': 'libpq-dev', 'psycopg-c': 'libpq-dev', 'mysqlclient': 'default-libmysqlclient-dev pkg-config',
          'python-ldap': 'libldap2-dev libsasl2-dev', 'pycairo': 'libcairo2-dev pkg-config', 'pygraphviz': 'libgraphviz-dev pkg-config',
          'uwsgi': '', 'flask-mysqldb': 'default-libmysqlclient-dev pkg-config'}  # fmt: skip
+# the first versions of others that have one
+WHEELS_SINCE = {'sqlalchemy': (1, 3, 14), 'markupsafe': (1, 1)}
 
 
 def canonical(name: str) -> str:
@@ -151,6 +153,12 @@ def python(source: Source) -> tuple[str, str, str]:
         return '', range_, 'setup.py'
     range_ = config(source).get('options', 'python_requires', fallback='')
     return ('', range_, 'setup.cfg') if range_ else ('', '', '')
+
+
+def built(name: str, version: str) -> bool:
+    """Whether a package of a version, '' where none is named, has to be built on Linux."""
+    numbers = tuple(map(int, re.findall(r'\d+', version)[:3]))
+    return name in BUILT or (bool(numbers) and numbers < WHEELS_SINCE.get(name, (0,)))
 
 
 def fitting(range_: str, versions: tuple[str, ...] = ('3.12', '3.13', '3.11', '3.10', '3.14', '3.9', '3.8')) -> str:
