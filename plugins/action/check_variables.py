@@ -104,6 +104,9 @@ def problems(values: Mapping, specs: Mapping[str, Mapping], wired: Mapping) -> l
         elif expected := wrong_type(value, options[name]):
             shown = 'a value that is not shown' if name.endswith(('_secrets', '_token')) else re.sub(r'//[^/\s]*@', '//***@', repr(value))
             found.append(f'{name} must be {expected}; got {shown}.')
+            if isinstance(value, str) and value.lower() in ('true', 'false'):
+                # Ansible makes a text of name=value
+                found[-1] += f""" On the command line it is -e '{{"{name}": {value.lower()}}}'."""
     return found
 
 

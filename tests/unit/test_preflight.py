@@ -383,3 +383,10 @@ def test_missing_collections_are_named_before_anything_else():
     done = subprocess.run(command, cwd=ROOT, env=environment, check=False, stdout=subprocess.PIPE, text=True, timeout=60)
     assert done.returncode == 2 and done.stdout.count('TASK [') == 1, done.stdout
     assert 'Nothing was changed.' in done.stdout and 'ansible-galaxy collection install community.general community.crypto`' in done.stdout
+
+
+def test_a_bool_given_as_a_text_is_told_how_to_be_one():
+    specs = {'remove_': {'remove_data': {'type': 'bool'}}}
+    (said,) = check_variables.problems({'remove_data': 'true'}, specs, {})
+    assert said == """remove_data must be true or false; got 'true'. On the command line it is -e '{"remove_data": true}'."""
+    assert check_variables.problems({'remove_data': True}, specs, {}) == []
