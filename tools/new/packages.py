@@ -31,7 +31,7 @@ BUILT = {'psycopg2': 'libpq-dev', 'psycopg-c': 'libpq-dev', 'mysqlclient': 'defa
          'python-ldap': 'libldap2-dev libsasl2-dev', 'pycairo': 'libcairo2-dev pkg-config', 'pygraphviz': 'libgraphviz-dev pkg-config',
          'uwsgi': '', 'flask-mysqldb': 'default-libmysqlclient-dev pkg-config'}  # fmt: skip
 # the first versions of others that have one
-WHEELS_SINCE = {'sqlalchemy': (1, 3, 14), 'markupsafe': (1, 1)}
+WHEELS_SINCE = {'sqlalchemy': (1, 3, 16), 'markupsafe': (1, 1)}
 
 
 def canonical(name: str) -> str:
