@@ -13,7 +13,7 @@ SITE_PACKAGES = '$(echo /srv/flaskrandom/current/lib/python3*/site-packages)'
 CHANGES = {
     'sed -i "s/server_name _/server_name other/" /etc/nginx/sites-available/default': '/etc/nginx/sites-available/default$',
     'echo "# note" >>/etc/supervisor/conf.d/flaskrandom.conf': '/etc/supervisor/conf.d/flaskrandom.conf$',
-    'supervisorctl stop flaskrandom': r'the program flaskrandom does not run [0-9a-f]+ \(state: STOPPED',
+    'supervisorctl stop flaskrandom': r'the program flaskrandom does not run [0-9a-f]+ \(state: stopped',
     'dpkg --remove --force-depends python3-venv': 'would install: python3-venv$',
     'chmod 0644 /srv/flaskrandom/secrets/*.json': '/srv/flaskrandom/secrets/[0-9a-f]+.json$',
     'chmod 0755 /srv/flaskrandom/releases': '/srv/flaskrandom/releases$',
