@@ -13,7 +13,7 @@ DOCUMENTATION = """
 module: unused_pythons
 short_description: Removes the standalone Pythons that no app of the machine uses
 description: >-
-  An app uses one if an environment below one of the paths that the app claims was made with it, or if a process runs it.
+  An app uses one if an environment below the first path that the app claims, its root, was made with it, or if a process runs it.
 options:
   folder: {type: path, required: true, description: The folder of the Pythons.}
   claims: {type: path, required: true, description: The folder with the claims of the apps.}
@@ -32,12 +32,12 @@ def homes(claims):
     """
     for claim in glob.glob(os.path.join(claims, '*.json')):
         with open_file(claim) as file:
-            paths = json.loads(file.read().decode())['paths']
-        for path in paths:
-            for config in glob.glob(os.path.join(glob.escape(path), 'venvs/*/pyvenv.cfg')):
-                with open_file(config) as file:
-                    lines = file.read().decode().splitlines()
-                yield from (line.partition('=')[2].strip() for line in lines if line.partition('=')[0].strip() == 'home')
+            # the app's root; the others may lie in a folder that its account can change
+            root = json.loads(file.read().decode())['paths'][0]
+        for config in glob.glob(os.path.join(glob.escape(root), 'venvs/*/pyvenv.cfg')):
+            with open_file(config) as file:
+                lines = file.read().decode().splitlines()
+            yield from (line.partition('=')[2].strip() for line in lines if line.partition('=')[0].strip() == 'home')
 
 
 def programs():

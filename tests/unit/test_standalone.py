@@ -142,6 +142,17 @@ def test_only_what_an_environment_names_stays(machine):
     assert prune(machine)[1] == []
 
 
+def test_a_folder_of_the_apps_account_is_not_read(machine):
+    """A second path may be a link in the account's home: what is there would name a Python, or stop the run."""
+    for name, make in [('a', os.mkfifo), ('b', lambda path: path.symlink_to('/dev/zero'))]:
+        folder = machine / f'home/{name}/venvs/x'
+        folder.mkdir(parents=True)
+        make(folder / 'pyvenv.cfg')
+        (machine / f'claims/{name}.json').write_text(json.dumps({'paths': [f'{machine}/srv/{name}', f'{machine}/home/{name}']}))
+    found, left = prune(machine)
+    assert left == ['3.12.1'] and 'failed' not in found
+
+
 def test_check_mode_removes_nothing(machine):
     found, left = prune(machine, _ansible_check_mode=True)
     assert found['changed'] and left == ['3.12.1', '3.12.10', '3.13.0']
