@@ -57,7 +57,7 @@ def folder():
 @pytest.fixture
 def values(folder):
     """The text of deploy.d/shop.json, as values."""
-    for name in ['srv/releases', 'srv/venvs', 'srv/secrets', 'run/app']:
+    for name in ['srv/releases', 'srv/venvs', 'srv/secrets', 'run/app', 'conf.d']:
         (folder / name).mkdir(parents=True)
     return {
         'root': str(folder / 'srv'),
@@ -73,6 +73,7 @@ def values(folder):
         'scheme': 'http',
         'redirect_ok': True,
         'supervisor_socket': str(folder / 'supervisor.sock'),
+        'programs': str(folder / 'conf.d'),
         'log': str(folder / 'shop.log'),
     }
 

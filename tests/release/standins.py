@@ -199,6 +199,9 @@ class Server:
         self.server.server_close()
 
 
+NUMBERS = {'STOPPED': 0, 'STARTING': 10, 'RUNNING': 20, 'BACKOFF': 30, 'STOPPING': 40, 'EXITED': 100, 'FATAL': 200}
+
+
 class Supervisor(SimpleXMLRPCDispatcher):
     """supervisor's XML-RPC interface, and the program of one app.
 
@@ -208,10 +211,17 @@ class Supervisor(SimpleXMLRPCDispatcher):
         raw: bytes that are sent instead of every answer.
         added, changed: what reloadConfig says of the program.
         state: of the program where no process says it.
+        programs: folder of the files that name groups of processes.
+        groups: the loaded groups of processes beside the program, each with the state of its processes by name.
+        behaviour: what processes of a type, or of a group, do: `dies` as it starts, or `stays` for so many seconds when it is
+            told to stop.
+        events: what happened to groups, in order.
     """
 
-    def __init__(self, path, command=None, folder=None, log=None):
+    def __init__(self, path, command=None, folder=None, log=None, programs=None):
         super().__init__(allow_none=True)
+        self.programs, self.groups, self.behaviour, self.events = programs, {}, {}, []
+        self.loaded_texts = {}
         self.command, self.folder, self.log = command, folder, log
         self.calls, self.faults, self.raw = [], {}, None
         self.added, self.changed, self.known = [], [], True
@@ -248,8 +258,45 @@ class Supervisor(SimpleXMLRPCDispatcher):
             raise xmlrpc.client.Fault(self.faults[name].pop(0), 'FAULT of ' + name)
         return getattr(self, name)(*parameters)
 
+    def sections(self):
+        """The groups that files name, each with its text."""
+        text = ''.join(path.read_text() for path in Path(str(self.programs)).glob('*.conf')) if self.programs else ''
+        return {part.partition(']')[0]: part for part in text.split('[program:')[1:]}
+
+    def does(self, group):
+        """What processes of a group do."""
+        return self.behaviour.get(group, self.behaviour.get(group.partition('.')[2].partition('@')[0], {}))
+
     def reloadConfig(self):
-        return [[self.added, self.changed, []]]
+        sections = self.sections()
+        changed = [group for group in sections if group in self.groups and self.loaded_texts[group] != sections[group]]
+        return [[self.added, self.changed + changed, []]]
+
+    def getAllProcessInfo(self):
+        found = [self.getProcessInfo('shop')] if self.known else []
+        now = time.monotonic()
+        for group, processes in self.groups.items():
+            for number, (state, until) in processes.items():
+                if state == 'STARTING' and now > until:
+                    state = 'BACKOFF' if self.does(group).get('dies') else 'RUNNING'
+                elif state == 'STOPPING' and now > until:
+                    state = 'STOPPED'
+                if state != processes[number][0]:
+                    self.events.append('{}:{} {}'.format(group, number, state.lower()))
+                processes[number] = state, until
+                found.append({
+                    'group': group, 'name': number, 'state': NUMBERS[state], 'statename': state, 'pid': 1, 'spawnerr': '',
+                    'description': 'Exited too quickly' if state == 'BACKOFF' else '',
+                })
+        return found
+
+    def stopProcessGroup(self, group, wait):
+        if group not in self.groups:
+            raise xmlrpc.client.Fault(10, 'BAD_NAME: ' + group)
+        self.events.append('stop ' + group)
+        until = time.monotonic() + self.does(group).get('stays', 0)
+        self.groups[group] = dict.fromkeys(self.groups[group], ('STOPPING', until))
+        return []
 
     def getProcessInfo(self, name):
         if not self.known:
@@ -259,10 +306,10 @@ class Supervisor(SimpleXMLRPCDispatcher):
         state = 'RUNNING' if self.process else self.state
         if state == 'STOPPING' and not self.stays_stopping:
             self.state = 'STOPPED'
-        numbers = {'STOPPED': 0, 'STARTING': 10, 'RUNNING': 20, 'BACKOFF': 30, 'STOPPING': 40, 'EXITED': 100, 'FATAL': 200}
         return {
             'name': name,
-            'state': numbers[state],
+            'group': name,
+            'state': NUMBERS[state],
             'statename': state,
             'pid': self.process.pid if self.process else 0,
             'spawnerr': '',
@@ -286,11 +333,24 @@ class Supervisor(SimpleXMLRPCDispatcher):
         return True
 
     def removeProcessGroup(self, name):
+        if '.' in name:
+            assert all(state in ('STOPPED', 'EXITED', 'FATAL') for state, _ in self.groups[name].values()), 'STILL_RUNNING'
+            self.events.append('remove ' + name)
+            del self.groups[name]
+            return True
         self.changed = []
         self.known = False
         return True
 
     def addProcessGroup(self, name):
+        if '.' in name:
+            text = self.sections()[name]
+            count = int(text.partition('numprocs=')[2].partition('\n')[0])
+            kind = name.partition('.')[2].partition('@')[0]
+            self.groups[name] = {'{}.{}'.format(kind, n): ('STARTING', time.monotonic() + 0.05) for n in range(1, count + 1)}
+            self.loaded_texts[name] = text
+            self.events.append('add ' + name)
+            return True
         self.added = []
         self.known = True
         return True
@@ -355,7 +415,7 @@ class Host:
     def __init__(self, config, services, make_release):
         self.config, self.services, self.make_release = config, services, make_release
         command = [sys.executable, '-S', '-E', str(services.folder / 'gunicorn'), config.bind]
-        self.supervisor = Supervisor(config.supervisor_socket, command, config.current, config.log)
+        self.supervisor = Supervisor(config.supervisor_socket, command, config.current, config.log, config.programs)
 
     @property
     def current(self):

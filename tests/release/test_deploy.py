@@ -6,7 +6,7 @@ import socket
 import subprocess
 
 import pytest
-from release import deploy as deploy_module
+from release import web as web_module
 from release.config import Config
 from release.deploy import Deployment
 from release.errors import Failure
@@ -276,7 +276,7 @@ def interrupt(host, monkeypatch, where, release='b'):
 @pytest.mark.parametrize(
     'where',
     [
-        (deploy_module, 'wait_until_healthy'),
+        (web_module, 'wait_until_healthy'),
         (Traffic, 'set_standby'),
         (Traffic, 'switch'),
         (Program, 'restart'),
@@ -422,8 +422,8 @@ def test_a_program_in_another_folder_is_restarted(first, monkeypatch):
 
 
 def test_the_working_folder_is_read_as_the_app(first, monkeypatch):
-    monkeypatch.setattr(deploy_module, 'working_folder', lambda pid: '')
-    monkeypatch.setattr(deploy_module, 'call_as', lambda user, function, timeout: 'asked as ' + repr(user) + function())
+    monkeypatch.setattr(web_module, 'working_folder', lambda pid: '')
+    monkeypatch.setattr(web_module, 'call_as', lambda user, function, timeout: 'asked as ' + repr(user) + function())
     assert Deployment(first.config).working_folder(1) == "asked as ''"
 
 

@@ -196,7 +196,8 @@ def test_the_procfiles_release_command(tmp_path):
     found = look(tmp_path, Procfile='release: flask db upgrade && flask seed\nweb: gunicorn app:app\nworker: celery -A app worker\n')
     assert commands(found) == [[], ['FLASK_APP=app flask db upgrade']]
     assert 'Procfile also runs `flask seed`' in ' '.join(found.unsure)
-    assert found.missing == ['worker of the Procfile (celery -A app worker)']
+    assert found.variables['flask_app_processes'] == ({'worker': {'command': 'celery -A app worker', 'stop_timeout': 600}}, 'Procfile')
+    assert found.missing == []
 
 
 def test_a_command_that_makes_the_tables_runs_once(tmp_path):
@@ -277,11 +278,51 @@ def test_a_build_of_node_is_said(tmp_path):
     assert said.startswith('web/package.json has a script `build`') and '"cd web && npm ci && npm run build' in said
 
 
+COMPOSE = """
+services:
+  web: {command: gunicorn app:app}
+  jobs: {command: [celery, -A, shop.tasks, worker]}
+  beat: {command: celery -A shop.tasks beat -l info}
+  flower: {command: celery -A shop.tasks flower}
+  db: {image: postgres}
+"""
+BEAT = {'command': 'celery -A shop.tasks beat -l info --schedule .celery/beat', 'single': True}
+JOBS = {'command': 'celery -A shop.tasks worker', 'stop_timeout': 600}
+
+
+@pytest.mark.parametrize(
+    'files, wanted, why',
+    [
+        ({'docker-compose.yml': COMPOSE}, {'jobs': JOBS, 'beat': BEAT}, 'docker-compose.yml'),
+        ({'Procfile': 'web: x\njobs: celery -A shop.tasks worker\n', 'compose.yaml': COMPOSE}, {'jobs': JOBS}, 'Procfile'),
+        ({'worker.sh': '#!/bin/sh\nexec rq worker jobs\n'}, {'worker': {'command': 'rq worker jobs', 'stop_timeout': 600}}, 'worker.sh'),
+        ({'Procfile': 'mail: huey_consumer jobs.huey\n'},
+         {'mail': {'command': 'huey_consumer jobs.huey', 'stop_timeout': 600, 'stop_signal': 'INT'}}, 'Procfile'),
+        ({'Procfile': 'clock: python clock.py\n'}, {'clock': {'command': 'python clock.py'}}, 'Procfile'),
+        ({'jobs.py': 'from celery import Celery\nqueue = Celery("a")\n', 'requirements.txt': 'celery'},
+         {'worker': {'command': 'celery -A jobs:queue worker', 'stop_timeout': 600}}, 'jobs.py has the Celery object'),
+        ({'jobs.py': 'from app import app\nqueue = app.extensions["celery"]\n', 'requirements.txt': 'celery'},
+         {'worker': {'command': 'celery -A jobs:queue worker', 'stop_timeout': 600}}, 'jobs.py has the Celery object'),
+        ({'docker-compose.yml': 'services: [x'}, None, None),
+    ],
+)  # fmt: skip
+def test_other_processes_are_found(files, wanted, why, tmp_path):
+    found = look(tmp_path, **files)
+    assert found.variables.get('flask_app_processes') == ((wanted, why) if wanted else None)
+    assert (found.variables.get('flask_app_shared', ([],))[0] == ['.celery']) == (BEAT in (wanted or {}).values())
+
+
+def test_a_worker_with_variables_is_left_to_the_user(tmp_path):
+    found = look(tmp_path, **{'run.sh': 'celery -A $APP worker\n', 'requirements.txt': 'celery'})
+    assert 'flask_app_processes' not in found.variables
+    assert 'run.sh starts run by `celery -A $APP worker`, whose variables are not known here' in str(found.unsure)
+
+
 @pytest.mark.parametrize('lock', LOCKS)
 def test_packages_are_known_by_each_kind_of_lock(lock, tmp_path):
     found = look(tmp_path, **{lock: LOCKS[lock]})
     assert found.packages == lock
-    assert found.missing == ['celery worker']
+    assert 'celery is among the packages, but no worker was found. Set flask_app_processes: {worker: {command: celery' in str(found.unsure)
 
 
 def test_included_requirements_and_debians_packages(tmp_path):

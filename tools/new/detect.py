@@ -6,13 +6,11 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import apps, builds, commands, data, entry, environment, hints, packages, routes, settings
+from . import apps, builds, commands, data, entry, environment, packages, routes, settings, workers
 from .source import Source
 
 # the Python of Ubuntu 18.04 to 22.04, and of Debian 11 and 12
 USUAL = ('3.6', '3.8', '3.9', '3.10', '3.11')
-# beside the web process; what runs them is not part of this project
-WORKERS = {'celery': 'celery worker', 'rq': 'rq worker', 'flask-rq2': 'rq worker', 'huey': 'huey consumer', 'dramatiq': 'dramatiq worker'}
 SERVERS = {
     'redis': 'Redis', 'flask-redis': 'Redis', 'rq': 'Redis', 'psycopg2': 'PostgreSQL', 'psycopg2-binary': 'PostgreSQL',
     'psycopg': 'PostgreSQL', 'psycopg-binary': 'PostgreSQL', 'asyncpg': 'PostgreSQL', 'pymysql': 'MySQL',
@@ -154,11 +152,15 @@ def gunicorn(app: App, source: Source, found: entry.Entry, named: set[str]) -> N
 
 
 def beside(app: App, source: Source, named: set[str]) -> None:
-    """What the app has that this project does not run yet, and the servers that it needs."""
-    processes = {name: command for name, command in hints.processes(source).items() if name not in ('web', 'release')}
-    app.missing += [f'{name} of the Procfile ({command})' for name, command in processes.items()]
-    if not processes:
-        app.missing += sorted({WORKERS[name] for name in named if name in WORKERS})
+    """The app's other processes, what this project does not have yet, and the servers that the app needs."""
+    processes, why, unsure = workers.find(source, named)
+    if processes:
+        app.variables['flask_app_processes'] = processes, why
+    app.unsure += unsure
+    if any(workers.SCHEDULE_FOLDER in options['command'] for options in processes.values()):
+        shared, reasons = app.variables.get('flask_app_shared', ([], ''))
+        reason = f"{workers.SCHEDULE_FOLDER}: beat's schedule"
+        app.variables['flask_app_shared'] = sorted([*shared, workers.SCHEDULE_FOLDER]), '; '.join(filter(None, [reasons, reason]))
     static = sorted({path[: path.index('static/') + 6] for path in source.files if re.search(r'(^|/)static/', path)})
     if static:
         app.missing.append(f'static files, which the app serves itself ({", ".join(static[:3])})')

@@ -28,6 +28,7 @@ ORDER = {
     'flask_app_shared': 'stays when a new release comes: ',
     'flask_app_init_commands': 'once on a machine: ',
     'flask_app_release_commands': 'for each release, before it serves: ',
+    'flask_app_processes': "beside gunicorn, a worker's last job may take its stop_timeout: ",
     'flask_app_health_path': 'a release must answer 200 here before it gets traffic: ',
 }
 

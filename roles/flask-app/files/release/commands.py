@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 import select
 import signal
 import subprocess
@@ -138,3 +139,24 @@ def serve(config, releases, release):
     os.chdir(str(folder))
     gunicorn = str(folder / 'bin/gunicorn')
     os.execv(gunicorn, [gunicorn, '-c', '.gunicorn.py', '-b', 'unix:{}/app/next.sock'.format(config.run)])
+
+
+def exec_process(releases, release, kind, number):
+    """Executes one of the release's processes; supervisor's program of it calls this.
+
+    Args:
+        kind: the type of the process, such as `worker`.
+        number: which one of its type, counted from 1; the variable PROCESS_NAME says both.
+    """
+    settings, folder = releases.settings(release), releases.folder(release)
+    options = settings['processes'][kind]
+    limit = options['address_space']
+    if limit:
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    values = environment(settings, folder)
+    values.update({name: filled(str(value), folder) for name, value in options['environment'].items()})
+    values['PROCESS_NAME'] = '{}.{}'.format(kind, number)
+    become(settings['user'])
+    os.chdir(str(folder))
+    shell = [b'/bin/sh', b'-c', encode(filled(options['command'], folder))]
+    os.execve(shell[0], shell, {encode(name): encode(value) for name, value in values.items()})

@@ -25,6 +25,8 @@ class Config:
         host, scheme: of the health requests.
         redirect_ok: whether a redirect to https on the same host counts as healthy.
         supervisor_socket: of supervisor's XML-RPC interface.
+        programs: folder of supervisor's files.
+        command: path of this tool.
         log: the program's log file, written by supervisor.
     """
 
@@ -45,6 +47,8 @@ class Config:
         self.scheme = values['scheme']
         self.redirect_ok = values['redirect_ok']
         self.supervisor_socket = values['supervisor_socket']
+        self.programs = Path(values['programs'])
+        self.command = '/usr/local/sbin/{}-release'.format(name)
         self.log = values['log']
 
     @property

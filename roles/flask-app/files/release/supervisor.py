@@ -1,4 +1,4 @@
-"""The app's program under supervisor."""
+"""supervisor, and the app's program under it."""
 
 import time
 import xmlrpc.client
@@ -10,7 +10,9 @@ CALL_TIMEOUT = 10  # seconds
 RESTART_TIMEOUT = 20  # seconds to wait for a restart of supervisor
 # supervisor's codes of faults and states
 SHUTTING_DOWN, BAD_NAME, ALREADY_STARTED, NOT_RUNNING, ALREADY_ADDED = 6, 10, 60, 70, 90
-STOPPED, EXITED, FATAL, UNKNOWN = 0, 100, 200, 1000
+STOPPED, STARTING, RUNNING, BACKOFF, EXITED, FATAL, UNKNOWN = 0, 10, 20, 30, 100, 200, 1000
+ENDED = (STOPPED, EXITED, FATAL, UNKNOWN)
+FAILED = (BACKOFF, EXITED, FATAL, UNKNOWN)
 
 
 class Transport(xmlrpc.client.Transport):
@@ -24,13 +26,12 @@ class Transport(xmlrpc.client.Transport):
         return UnixConnection(self.path, CALL_TIMEOUT)
 
 
-class Program:
-    """The app's program. Every method raises Failure if supervisor refuses or does not answer in time."""
+class Supervisor:
+    """supervisor's XML-RPC interface, used for an app. Every method raises Failure if it refuses or does not answer in time."""
 
-    def __init__(self, name, socket_path, stop_timeout):
+    def __init__(self, name, socket_path):
         self.name = name
         self.socket_path = socket_path
-        self.stop_timeout = stop_timeout
         self.rpc = xmlrpc.client.ServerProxy('http://localhost', Transport(socket_path)).supervisor
 
     def call(self, method, *arguments, harmless=()):
@@ -53,6 +54,14 @@ class Program:
                     'supervisor does not answer at {} ({}). Check it with `systemctl status supervisor`.'.format(self.socket_path, problem)
                 )
             time.sleep(POLL_INTERVAL)
+
+
+class Program(Supervisor):
+    """The app's program."""
+
+    def __init__(self, name, socket_path, stop_timeout):
+        super().__init__(name, socket_path)
+        self.stop_timeout = stop_timeout
 
     def info(self):
         """supervisor's information on the program: `state`, `statename`, `pid` and more; {} if it does not know it."""

@@ -1,0 +1,35 @@
+"""An app whose jobs run in four queues: Celery, RQ, Huey and Dramatiq."""
+
+import flask
+from celery_jobs import job as celery_job
+from dramatiq_jobs import job as dramatiq_job
+from huey_jobs import job as huey_job
+from records import RELEASE
+from redis import Redis
+from rq import Queue
+
+app = flask.Flask(__name__)
+redis = Redis()
+QUEUES = {
+    'celery': celery_job.delay,
+    'rq': lambda *job: Queue('jobs', connection=redis).enqueue('rq_jobs.job', *job, job_timeout=600),
+    'huey': huey_job,
+    'dramatiq': dramatiq_job.send,
+}
+
+
+@app.route('/', methods=['GET', 'POST'])
+def index():
+    return flask.jsonify(release=RELEASE, echo=flask.request.get_data(as_text=True))
+
+
+@app.route('/slow', methods=['GET', 'POST'])
+def slow():
+    return index()
+
+
+@app.route('/jobs', methods=['POST'])
+def jobs():
+    for queue, number, seconds in flask.request.get_json():
+        QUEUES[queue](number, seconds)
+    return 'accepted'
