@@ -1,4 +1,4 @@
-"""Filters for the processes of an app beside gunicorn: flask_app_processes, and the Procfile."""
+"""Filters for what runs of an app beside gunicorn: flask_app_processes, the Procfile, and flask_app_jobs."""
 
 from __future__ import annotations
 
@@ -19,14 +19,19 @@ DEFAULTS = {
     'environment': {},
     'single': False,
     'overlap': False,
+    'stop_while_busy': False,
 }
 RANGES = {'count': (1, 256), 'stop_timeout': (1, 86400), 'settle_time': (0, 3600), 'start_retries': (0, 1000)}
 SIGNALS = ('TERM', 'HUP', 'INT', 'QUIT', 'KILL', 'USR1', 'USR2')
 UNITS = {'K': 1 << 10, 'M': 1 << 20, 'G': 1 << 30}
+JOB_DEFAULTS = {'schedule': '', 'timeout': 3600, 'catch_up': False, 'environment': {}}
+CRON = re.compile(r'(@\w+|(\S+ +){4}\S+)')
 NAME = re.compile(r'[A-Za-z0-9]([A-Za-z0-9_-]{0,30}[A-Za-z0-9])?')
 VARIABLE = re.compile(r'[A-Za-z_][A-Za-z0-9_]*')
 # with more than one command, the shell stays between supervisor and the process, and keeps its signals to itself
 SEVERAL = re.compile(r'[;&|\n]|(?<!\$)\(')
+# between two jobs, a worker of RQ may lose the one that it is taking
+RQ = re.compile(r'\b(rq\s+worker|rqworker)\b')
 EXEC = re.compile(r'(^|[;&|\n(])\s*exec\s')
 
 
@@ -48,6 +53,18 @@ def is_number(value: object) -> bool:
     return not isinstance(value, bool) and re.fullmatch('[0-9]+', str(value)) is not None
 
 
+def environment_problems(environment: object) -> Iterator[str]:
+    """What is wrong with the environment of a process or job."""
+    if not isinstance(environment, Mapping):
+        yield f"environment must be names with values, got '{environment}'"
+        return
+    for name, value in environment.items():
+        if not VARIABLE.fullmatch(str(name)):
+            yield f"environment: names must be letters, digits and `_`, the first no digit, got '{name}'"
+        if vault_encrypted(value) or not isinstance(value, (str, int, float)) or isinstance(value, bool):
+            yield f"environment: values must be texts or numbers, and secrets are in flask_app_secrets, got another type for '{name}'"
+
+
 def problems(options: Mapping) -> Iterator[str]:
     """What is wrong with one process, each as a sentence about a key of it."""
     for key in sorted(set(options) - set(DEFAULTS) - {'command'}, key=str):
@@ -64,7 +81,7 @@ def problems(options: Mapping) -> Iterator[str]:
         value = options.get(key, DEFAULTS[key])
         if not is_number(value) or not least <= int(value) <= most:
             yield f"{key} must be {least} to {most}, got '{value}'"
-    for key in ('single', 'overlap'):
+    for key in ('single', 'overlap', 'stop_while_busy'):
         if not isinstance(options.get(key, False), bool):
             yield f"{key} must be true or false, got '{options[key]}'"
     signal = options.get('stop_signal', 'TERM')
@@ -75,15 +92,7 @@ def problems(options: Mapping) -> Iterator[str]:
         yield f"address_space must be a size such as 512M or 2G, got '{size}'"
     if options.get('single') is True and (options.get('overlap') is True or str(options.get('count', 1)) != '1'):
         yield f"single means one process at a time, got it with count {options.get('count', 1)} and overlap {options.get('overlap', False)}"
-    environment = options.get('environment', {})
-    if not isinstance(environment, Mapping):
-        yield f"environment must be names with values, got '{environment}'"
-        return
-    for name, value in environment.items():
-        if not VARIABLE.fullmatch(str(name)):
-            yield f"environment: names must be letters, digits and `_`, the first no digit, got '{name}'"
-        if vault_encrypted(value) or not isinstance(value, (str, int, float)) or isinstance(value, bool):
-            yield f"environment: values must be texts or numbers, and secrets are in flask_app_secrets, got another type for '{name}'"
+    yield from environment_problems(options.get('environment', {}))
 
 
 def process_errors(processes: Mapping) -> list[str]:
@@ -101,6 +110,46 @@ def process_errors(processes: Mapping) -> list[str]:
     return found
 
 
+def job_problems(options: Mapping) -> Iterator[str]:
+    """What is wrong with one job, each as a sentence about a key of it."""
+    for key in sorted(set(options) - set(JOB_DEFAULTS) - {'command'}, key=str):
+        yield f"has no setting '{key}'; they are command, {', '.join(JOB_DEFAULTS)}"
+    command, schedule, timeout = options.get('command'), options.get('schedule'), options.get('timeout', 3600)
+    if not isinstance(command, str) or not command.strip():
+        yield f"needs a command, such as 'flask cleanup', got '{command}'"
+    if not isinstance(schedule, str) or not re.fullmatch(r'[A-Za-z0-9*:,./~_+ -]+', schedule):
+        yield f"needs a schedule of systemd's calendar, such as '*-*-* 03:00:00' or 'hourly', got '{schedule}'"
+    elif CRON.fullmatch(schedule.strip()):
+        yield f"schedule must be systemd's calendar, such as '*-*-* 03:00:00' or 'Mon *-*-* 06:30:00', got the line of cron '{schedule}'"
+    if not is_number(timeout) or not 1 <= int(timeout) <= 604800:
+        yield f"timeout must be 1 to 604800 seconds, got '{timeout}'"
+    if not isinstance(options.get('catch_up', False), bool):
+        yield f"catch_up must be true or false, got '{options['catch_up']}'"
+    yield from environment_problems(options.get('environment', {}))
+
+
+def job_errors(jobs: Mapping) -> list[str]:
+    """What is wrong with flask_app_jobs."""
+    found = []
+    for name, options in jobs.items():
+        if not NAME.fullmatch(str(name)):
+            found.append(f"flask_app_jobs: names must be up to 32 letters, digits, `-` and `_`, got '{name}'.")
+        elif not isinstance(options, Mapping):
+            found.append(f"flask_app_jobs: {name} must have a command and a schedule, got '{options}'.")
+        else:
+            found += [f'flask_app_jobs: {name}: {problem}.' for problem in job_problems(options)]
+    return found
+
+
+def normalized_jobs(jobs: Mapping) -> dict:
+    """flask_app_jobs with all settings, as the release tool reads them."""
+    made = {str(name): {**JOB_DEFAULTS, **options} for name, options in jobs.items()}
+    for values in made.values():
+        values['timeout'] = int(values['timeout'])
+        values['environment'] = {str(key): str(value) for key, value in values['environment'].items()}
+    return made
+
+
 def normalized(processes: Mapping, settle_time: float) -> dict:
     """flask_app_processes with all settings, as the release tool reads them.
 
@@ -109,7 +158,8 @@ def normalized(processes: Mapping, settle_time: float) -> dict:
     """
     made = {}
     for name, options in processes.items():
-        values = {**DEFAULTS, 'settle_time': max(DEFAULTS['settle_time'], math.ceil(float(settle_time))), **options}
+        values = {**DEFAULTS, 'settle_time': max(DEFAULTS['settle_time'], math.ceil(float(settle_time)))}
+        values |= {'stop_while_busy': RQ.search(options['command']) is not None, **options}
         values.update({key: int(values[key]) for key in RANGES})
         size = str(values['address_space'])
         values['address_space'] = int(size[:-1]) * UNITS[size[-1]] if size else 0
@@ -146,6 +196,8 @@ class FilterModule:
         return {
             'process_errors': process_errors,
             'processes': normalized,
+            'job_errors': job_errors,
+            'jobs': normalized_jobs,
             'procfile_processes': procfile_processes,
             'procfile_release': procfile_release,
         }

@@ -57,7 +57,7 @@ def folder():
 @pytest.fixture
 def values(folder):
     """The text of deploy.d/shop.json, as values."""
-    for name in ['srv/releases', 'srv/venvs', 'srv/secrets', 'run/app', 'conf.d']:
+    for name in ['srv/releases', 'srv/venvs', 'srv/secrets', 'run/app', 'conf.d', 'units']:
         (folder / name).mkdir(parents=True)
     return {
         'root': str(folder / 'srv'),
@@ -74,6 +74,7 @@ def values(folder):
         'redirect_ok': True,
         'supervisor_socket': str(folder / 'supervisor.sock'),
         'programs': str(folder / 'conf.d'),
+        'units': str(folder / 'units'),
         'log': str(folder / 'shop.log'),
     }
 

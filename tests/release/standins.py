@@ -105,6 +105,16 @@ active() {{
   elif alive "$1"; then echo active
   else echo activating; fi
 }}
+case "$1 $unit" in
+enable*.timer|restart*.timer)
+  for timer; do [ "$timer" = "$1" ] || touch "{state}/timers/$timer.$1"; done
+  exit ;;
+disable*.timer) rm "{state}/timers/$unit.enable" "{state}/timers/$unit.restart"; exit ;;
+show*.timer)
+  echo "ActiveState=$([ -e "{state}/timers/$unit.restart" ] && echo active || echo inactive)"
+  echo "UnitFileState=$([ -e "{state}/timers/$unit.enable" ] && echo enabled || echo disabled)"
+  exit ;;
+esac
 case $1 in
 show)
   echo "ActiveState=$(active "$unit")"
@@ -117,7 +127,7 @@ list-units)
   for path in "$state"/shop-next@*; do
     [ ! -e "$path" ] || echo "${{path##*/}} loaded $(active "${{path##*/}}") running release of shop"
   done ;;
-daemon-reload) rm {state}/changed ;;
+daemon-reload) rm -f {state}/changed ;;
 start)
   release=${{unit#*@}} release=${{release%.service}}
   mkdir "$state/$unit"
@@ -285,18 +295,18 @@ class Supervisor(SimpleXMLRPCDispatcher):
                     self.events.append('{}:{} {}'.format(group, number, state.lower()))
                 processes[number] = state, until
                 found.append({
-                    'group': group, 'name': number, 'state': NUMBERS[state], 'statename': state, 'pid': 1, 'spawnerr': '',
+                    'group': group, 'name': number, 'state': NUMBERS[state], 'statename': state, 'spawnerr': '',
+                    'pid': self.does(group).get('pid', 0),
                     'description': 'Exited too quickly' if state == 'BACKOFF' else '',
                 })
         return found
 
-    def stopProcessGroup(self, group, wait):
-        if group not in self.groups:
+    def stop_process(self, group, name):
+        if name not in self.groups.get(group, {}):
             raise xmlrpc.client.Fault(10, 'BAD_NAME: ' + group)
         self.events.append('stop ' + group)
-        until = time.monotonic() + self.does(group).get('stays', 0)
-        self.groups[group] = dict.fromkeys(self.groups[group], ('STOPPING', until))
-        return []
+        self.groups[group][name] = 'STOPPING', time.monotonic() + self.does(group).get('stays', 0)
+        return True
 
     def getProcessInfo(self, name):
         if not self.known:
@@ -317,6 +327,8 @@ class Supervisor(SimpleXMLRPCDispatcher):
         }
 
     def stopProcess(self, name, wait):
+        if ':' in name:
+            return self.stop_process(*name.split(':'))
         if not self.process:
             raise xmlrpc.client.Fault(70, 'NOT_RUNNING: ' + name)
         self.process.terminate()
@@ -369,6 +381,7 @@ class Systemd:
     def __init__(self, folder, config):
         self.folder = folder
         (folder / 'units').mkdir(parents=True)
+        (folder / 'timers').mkdir()
         values = {'state': folder, 'releases': config.releases, 'run': config.run, 'python': sys.executable + ' -S -E'}
         scripts = {
             'systemctl': SYSTEMCTL,

@@ -1,6 +1,9 @@
 """The processes beside gunicorn: which run after a deploy, a rollback, a failure and an interruption, and in which order they change."""
 
 import json
+import subprocess
+import time
+from threading import Timer
 
 import pytest
 from release import commands, switch
@@ -78,6 +81,35 @@ def test_overlapping_processes_are_proven_before_the_old_ones_end(first):
     events = first.supervisor.events
     assert events.index('shop.worker@b:worker.2 running') < events.index('stop shop.worker@a')
     assert running(first) == ['shop.worker@b']
+
+
+def test_a_worker_that_forks_is_stopped_while_it_has_a_job(host):
+    """Between two jobs, RQ may lose the one that it is taking."""
+    host.make_release('a', processes={'worker': options(count=1, stop_while_busy=True)})
+    idle = subprocess.Popen(['sleep', '60'])
+    busy = subprocess.Popen(['/bin/sh', '-c', 'sleep 60; true'])
+    try:
+        deploy(host, 'a')
+        host.supervisor.behaviour = {'worker': {'pid': idle.pid}}
+        timer = Timer(0.5, lambda: host.supervisor.behaviour.update(worker={'pid': busy.pid}))
+        timer.start()
+        started = time.monotonic()
+        Deployment(host.config).stop_all()
+        assert 0.4 < time.monotonic() - started < 2
+        timer.join()
+    finally:
+        subprocess.call(['pkill', '-P', str(busy.pid)])
+        for process in (idle, busy):
+            process.kill()
+            process.wait()
+
+
+def test_a_worker_without_a_job_is_stopped_all_the_same(host, monkeypatch):
+    monkeypatch.setattr(switch, 'BUSY_TIMEOUT', 0.3)
+    host.make_release('a', processes={'worker': options(stop_while_busy=True)})
+    deploy(host, 'a')
+    Deployment(host.config).stop_all()
+    assert host.supervisor.groups == {}
 
 
 def test_a_type_that_is_gone_ends(first):
@@ -210,12 +242,12 @@ def test_processes_of_other_apps_stay(first):
     first.supervisor.groups['shop-2.worker@a'] = {'mail.1': ('RUNNING', 0)}
     first.make_release('b')
     deploy(first, 'b')
-    Deployment(first.config).processes.stop_all()
+    Deployment(first.config).stop_all()
     assert list(first.supervisor.groups) == ['shop-2.worker@a']
 
 
 def test_all_processes_are_stopped(first, capsys):
-    Deployment(first.config).processes.stop_all()
+    Deployment(first.config).stop_all()
     assert first.supervisor.groups == {} and not list(first.config.programs.iterdir())
     assert capsys.readouterr().out.endswith('stopped shop.beat@a\nstopped shop.worker@a\n')
 
@@ -247,7 +279,7 @@ def test_what_a_process_gets(host, tmp_path, monkeypatch):
     monkeypatch.setattr(commands.os, 'chdir', lambda path: found.update(folder=path))
     monkeypatch.setattr(commands, 'become', lambda user: found.update(user=user))
     monkeypatch.setattr(commands.os, 'execve', lambda path, command, variables: found.update(command=command, variables=variables))
-    commands.exec_process(Deployment(host.config).releases, 'a', 'worker', '2')
+    Deployment(host.config).processes.execute('a', 'worker', '2')
     variables = {name.decode(): value.decode() for name, value in found['variables'].items()}
     assert found['command'] == [b'/bin/sh', b'-c', 'exec {}/tool'.format(folder).encode()] and found['folder'] == str(folder)
     assert (variables['A'], variables['B'], variables['TOKEN']) == ('{}/a'.format(folder), '{}/b'.format(folder), 'sesame')

@@ -1,7 +1,8 @@
-"""flask_app_processes and the Procfile: what is accepted, and what the release tool gets."""
+"""flask_app_processes, the Procfile and flask_app_jobs: what is accepted, and what the release tool gets."""
 
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from load_plugin import load
@@ -65,18 +66,52 @@ def test_the_shell_gives_way_to_the_process(command, executed):
     assert processes.normalized(options, 1.5)['worker']['command'] == executed
 
 
-@pytest.mark.parametrize('command', ["A=1 python -c 'import time; time.sleep(60)'", "cd / && exec python -c 'import time; time.sleep(60)'"])
+@pytest.mark.parametrize('command', ['A=1 sleep 60', 'cd / && exec sleep 60', 'sleep 60'])
 def test_a_signal_reaches_the_process(command):
     made = processes.normalized({'worker': {'command': command}}, 1)['worker']['command']
     process = subprocess.Popen(['/bin/sh', '-c', made])
+    name = Path(f'/proc/{process.pid}/comm')
     deadline = time.monotonic() + 10
-    with open(f'/proc/{process.pid}/cmdline', 'rb') as file:
-        while not file.read().startswith(b'python'):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-            file.seek(0)
+    while name.read_text() != 'sleep\n':
+        assert time.monotonic() < deadline, name.read_text()
+        time.sleep(0.02)
     process.terminate()
     assert process.wait(10) == -15
+
+
+@pytest.mark.parametrize('command, busy', [('rq worker jobs', True), ('exec rqworker', True), ('rq info', False), ('celery worker', False)])
+def test_a_worker_of_rq_is_stopped_while_it_has_a_job(command, busy):
+    assert processes.normalized({'worker': {'command': command}}, 1)['worker']['stop_while_busy'] == busy
+
+
+@pytest.mark.parametrize(
+    'options, problem',
+    [
+        ({'command': 'x'}, "cleanup: needs a schedule of systemd's calendar, such as '*-*-* 03:00:00' or 'hourly', got 'None'."),
+        ({'command': 'x', 'schedule': '0 3 * * *'}, "got the line of cron '0 3 * * *'."),
+        ({'command': 'x', 'schedule': '@daily'}, "needs a schedule of systemd's calendar"),
+        ({'command': 'x', 'schedule': 'daily\nOnBootSec=1'}, "needs a schedule of systemd's calendar"),
+        ({'command': '', 'schedule': 'daily'}, "cleanup: needs a command, such as 'flask cleanup', got ''."),
+        ({'command': 'x', 'schedule': 'daily', 'timeout': '1h'}, "cleanup: timeout must be 1 to 604800 seconds, got '1h'."),
+        ({'command': 'x', 'schedule': 'daily', 'catch_up': 1}, "cleanup: catch_up must be true or false, got '1'."),
+        ({'command': 'x', 'schedule': 'daily', 'count': 2}, "cleanup: has no setting 'count'; they are command, schedule, timeout,"),
+        ({'command': 'x', 'schedule': 'daily', 'environment': {'1': 'x'}}, 'cleanup: environment: names must be letters'),
+        ('flask cleanup', "cleanup must have a command and a schedule, got 'flask cleanup'."),
+    ],
+)
+def test_a_mistake_of_a_job_is_named(options, problem):
+    found = processes.job_errors({'cleanup': options})
+    assert len(found) == 1 and found[0].startswith('flask_app_jobs: cleanup') and problem in found[0], found
+    assert 'names must be up to 32 letters' in processes.job_errors({'a@b': options})[0]
+
+
+@pytest.mark.parametrize('schedule', ['*-*-* 03:00:00', 'hourly', 'Mon..Fri *-*-* 06:30:00 Asia/Shanghai', '*:0/15', 'Sat,Sun 12:00'])
+def test_the_settings_of_a_job(schedule):
+    options = {'cleanup': {'command': 'x', 'schedule': schedule, 'timeout': '60'}}
+    assert processes.job_errors(options) == []
+    assert processes.normalized_jobs(options)['cleanup'] == {
+        'command': 'x', 'schedule': schedule, 'timeout': 60, 'catch_up': False, 'environment': {},
+    }  # fmt: skip
 
 
 def test_defaults():
@@ -84,6 +119,7 @@ def test_defaults():
     assert made['worker'] == {
         'command': 'exec x', 'count': 2, 'stop_signal': 'TERM', 'stop_timeout': 30, 'settle_time': 5, 'start_retries': 10,
         'address_space': 2 << 30, 'environment': {'N': '1'}, 'single': False, 'overlap': False,
+        'stop_while_busy': False,
     }  # fmt: skip
 
 

@@ -19,9 +19,11 @@ USAGE = """
     NAME-release prune                                     remove releases and files that no rollback needs
     NAME-release list                                      list the releases
     NAME-release run COMMAND [ARGUMENT ...]                run a command as the app, in the serving release
-    NAME-release stop-processes                            stop the processes beside gunicorn and remove their programs
+    NAME-release stop                                      end the processes and jobs, and remove their programs and timers
     NAME-release serve ID                                  run gunicorn of the release ID; used by its service
     NAME-release process ID TYPE NUMBER                    run a process of the release ID; used by supervisor
+    NAME-release job JOB                                   run a job in the serving release; used by its service
+    NAME-release job-ended JOB                             report a job that has failed; used by its service
 """
 
 
@@ -77,7 +79,7 @@ def parse(name, arguments):
     """Parses the command line."""
     text = 'Deploys releases of {}.\n{}'.format(name, USAGE.replace('NAME', name))
     parser = argparse.ArgumentParser(prog=name + '-release', description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
-    verbs = parser.add_subparsers(dest='verb', metavar='activate | rollback | prune | list | run | stop-processes | serve | process')
+    verbs = parser.add_subparsers(dest='verb', metavar='VERB')
     verbs.required = True
     activate = verbs.add_parser('activate')
     activate.add_argument('release')
@@ -87,12 +89,14 @@ def parse(name, arguments):
     verbs.add_parser('prune')
     verbs.add_parser('list')
     verbs.add_parser('run').add_argument('command', nargs=argparse.REMAINDER)
-    verbs.add_parser('stop-processes')
+    verbs.add_parser('stop')
     verbs.add_parser('serve').add_argument('release')
     process = verbs.add_parser('process')
     process.add_argument('release')
     process.add_argument('kind', metavar='type')
     process.add_argument('number')
+    verbs.add_parser('job').add_argument('job')
+    verbs.add_parser('job-ended').add_argument('job')
     parsed = parser.parse_args(arguments)
     if parsed.verb == 'run' and not parsed.command:
         parser.error('run needs a command')
@@ -165,8 +169,8 @@ def main():
         with exclusive_lock('/run/{}-release.lock'.format(name)):
             if arguments.verb == 'activate':
                 return deployment().activate(arguments.release, arguments.revision)
-            if arguments.verb == 'stop-processes':
-                return deployment().processes.stop_all()
+            if arguments.verb == 'stop':
+                return deployment().stop_all()
             return deployment().rollback() if arguments.verb == 'rollback' else deployment().prune()
 
     def inspect():
@@ -177,8 +181,12 @@ def main():
         if arguments.verb == 'serve':
             return commands.serve(deployment().config, deployment().releases, arguments.release)
         if arguments.verb == 'process':
-            return commands.exec_process(deployment().releases, arguments.release, arguments.kind, arguments.number)
+            return deployment().processes.execute(arguments.release, arguments.kind, arguments.number)
+        if arguments.verb == 'job':
+            return deployment().jobs.execute(arguments.job)
+        if arguments.verb == 'job-ended':
+            return deployment().jobs.ended(arguments.job, os.environ.get('SERVICE_RESULT', ''))
         return report_pending(deployment(), arguments.release)
 
-    changes = arguments.verb in ('rollback', 'prune', 'stop-processes') or (arguments.verb == 'activate' and not arguments.check)
+    changes = arguments.verb in ('rollback', 'prune', 'stop') or (arguments.verb == 'activate' and not arguments.check)
     return run_detached(change) if changes else run_reporting_errors(inspect)

@@ -48,13 +48,14 @@ def encode(text):
     return text.encode('utf-8', 'surrogateescape')
 
 
-def start(settings, folder, command, **options):
+def start(settings, folder, command, more=None, **options):
     """Starts a command as the app's account.
 
     Args:
+        more: environment variables beside the app's.
         options: those of subprocess.Popen.
     """
-    variables = {encode(name): encode(value) for name, value in environment(settings, folder).items()}
+    variables = {encode(name): encode(value) for name, value in dict(environment(settings, folder), **(more or {})).items()}
     return subprocess.Popen(
         [encode(part) for part in command], cwd=str(folder), env=variables, preexec_fn=lambda: become(settings['user']), **options
     )
@@ -89,11 +90,12 @@ def read_output(process, timeout):
     return (printed + available())[-OUTPUT_LIMIT:], in_time
 
 
-def run_release_command(settings, folder, command, timeout):
+def run_release_command(settings, folder, command, timeout, more=None):
     """Runs a shell command of a release.
 
     Args:
         timeout: seconds.
+        more: environment variables beside the app's.
 
     Raises:
         Unhealthy: it failed or timed out.
@@ -102,6 +104,7 @@ def run_release_command(settings, folder, command, timeout):
         settings,
         folder,
         ['/bin/sh', '-ec', filled(command, folder)],
+        more,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -141,22 +144,20 @@ def serve(config, releases, release):
     os.execv(gunicorn, [gunicorn, '-c', '.gunicorn.py', '-b', 'unix:{}/app/next.sock'.format(config.run)])
 
 
-def exec_process(releases, release, kind, number):
-    """Executes one of the release's processes; supervisor's program of it calls this.
+def exec_shell(settings, folder, options, name):
+    """Executes the command of a process or job of a release, in place of this tool.
 
     Args:
-        kind: the type of the process, such as `worker`.
-        number: which one of its type, counted from 1; the variable PROCESS_NAME says both.
+        options: its settings: `command`, `environment` and, if it has a limit, `address_space` in bytes.
+        name: for the variable PROCESS_NAME.
     """
-    settings, folder = releases.settings(release), releases.folder(release)
-    options = settings['processes'][kind]
-    limit = options['address_space']
+    limit = options.get('address_space')
     if limit:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     values = environment(settings, folder)
-    values.update({name: filled(str(value), folder) for name, value in options['environment'].items()})
-    values['PROCESS_NAME'] = '{}.{}'.format(kind, number)
+    values.update({variable: filled(str(value), folder) for variable, value in options['environment'].items()})
+    values['PROCESS_NAME'] = name
     become(settings['user'])
     os.chdir(str(folder))
     shell = [b'/bin/sh', b'-c', encode(filled(options['command'], folder))]
-    os.execve(shell[0], shell, {encode(name): encode(value) for name, value in values.items()})
+    os.execve(shell[0], shell, {encode(variable): encode(value) for variable, value in values.items()})

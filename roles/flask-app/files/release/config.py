@@ -26,6 +26,7 @@ class Config:
         redirect_ok: whether a redirect to https on the same host counts as healthy.
         supervisor_socket: of supervisor's XML-RPC interface.
         programs: folder of supervisor's files.
+        units: folder of systemd's own files of units.
         command: path of this tool.
         log: the program's log file, written by supervisor.
     """
@@ -48,6 +49,7 @@ class Config:
         self.redirect_ok = values['redirect_ok']
         self.supervisor_socket = values['supervisor_socket']
         self.programs = Path(values['programs'])
+        self.units = Path(values['units'])
         self.command = '/usr/local/sbin/{}-release'.format(name)
         self.log = values['log']
 

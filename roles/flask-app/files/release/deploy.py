@@ -5,6 +5,7 @@ import subprocess
 from .commands import prepare
 from .errors import Failure, Unhealthy
 from .health import REDIRECTED
+from .jobs import Jobs
 from .logs import advice
 from .processes import Processes
 from .system import now, print_line
@@ -18,10 +19,12 @@ class Deployment(Web):
     def __init__(self, config):
         super().__init__(config)
         self.processes = Processes(config, self.releases, self.history)
+        self.jobs = Jobs(config, self.releases)
 
     def pending_changes(self, release):
         """The differences from the state in which the release serves and its processes run, as texts."""
-        return self.pending_web_changes(release) + self.processes.pending_changes(release)
+        parts = (self.pending_web_changes, self.processes.pending_changes, self.jobs.pending_changes)
+        return [text for part in parts for text in part(release)]
 
     def deploy(self, release, revision):
         """Makes a release the serving one.
@@ -41,6 +44,7 @@ class Deployment(Web):
         if web_differs:
             self.switch_web(release, before, revision)
         self.switch_processes(release, before, revision)
+        self.jobs.switch(release)
 
     def switch_web(self, release, before, revision):
         """Proves a release as the candidate, switches the traffic to it and promotes it."""
@@ -132,9 +136,9 @@ class Deployment(Web):
     # -- commands
 
     def prune(self):
-        """Removes releases and files that neither a rollback nor a process needs, and reports them."""
-        serving = {self.releases.current(), self.running_release()}
-        for name in self.releases.prune(self.history, serving | self.processes.releases_in_use()):
+        """Removes releases and files that no rollback, process or job needs, and reports them."""
+        used = self.processes.releases_in_use() | self.jobs.releases_in_use()
+        for name in self.releases.prune(self.history, used | {self.releases.current(), self.running_release()}):
             print_line('removed ' + name)
 
     def activate(self, release, revision=''):
@@ -160,3 +164,8 @@ class Deployment(Web):
         self.deploy(older[-1], self.history.facts(older[-1]).get('revision', ''))
         self.history.record_served(older)
         print_line('{} serves again'.format(older[-1]))
+
+    def stop_all(self):
+        """Ends the processes and jobs, before the app is removed."""
+        self.jobs.stop_all()
+        self.processes.stop_all()

@@ -6,6 +6,7 @@ and so on. So those of two releases can run side by side, and none can be anothe
 
 import os
 
+from . import commands
 from .errors import Failure
 from .supervisor import ENDED, FAILED, RUNNING, STARTING, STOPPED, Supervisor
 from .switch import Switch, parse
@@ -146,6 +147,11 @@ class Processes:
         Switch(self, wanted, stays, set(loaded) - stays).run()
         if wanted:
             self.history.record(release, processes=self.build(release))
+
+    def execute(self, release, kind, number):
+        """Executes a process of a release; supervisor's program of it calls this."""
+        name = '{}.{}'.format(kind, number)
+        commands.exec_shell(self.releases.settings(release), self.releases.folder(release), self.options(release)[kind], name)
 
     def stop_all(self):
         """Stops all processes, removes their file, and prints the names of their groups."""

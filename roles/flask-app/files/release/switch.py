@@ -5,9 +5,10 @@ import time
 from .errors import Failure, Unhealthy
 from .health import POLL_INTERVAL
 from .logs import LogFile
-from .supervisor import ALREADY_ADDED, BAD_NAME, ENDED, FAILED, RUNNING
-from .system import print_line
+from .supervisor import ALREADY_ADDED, BAD_NAME, ENDED, FAILED, NOT_RUNNING, RUNNING
+from .system import children, print_line
 
+BUSY_TIMEOUT = 3  # seconds to wait for a process's next job
 STOP_MARGIN = 15  # seconds beyond stop_timeout, after which supervisor kills, until a stop has failed
 
 
@@ -73,13 +74,18 @@ class Switch:
             del self.old[group]
         elif self.successors(group) <= settled:
             kind, release = parse(group)
-            limit = self.processes.options(release).get(kind, {}).get('stop_timeout', 0) + STOP_MARGIN
+            options = self.processes.options(release).get(kind, {})
+            limit = options.get('stop_timeout', 0) + STOP_MARGIN
             if self.old[group] is None:
                 self.old[group] = time.monotonic() + limit
-            # again and again: supervisor 3 ignores a stop between two attempts to start
-            if any(info['statename'] != 'STOPPING' and info['state'] not in ENDED for info in processes):
-                self.call('stopProcessGroup', group, False, harmless=[BAD_NAME])
-            if time.monotonic() > self.old[group]:
+            waited = time.monotonic() - self.old[group] + limit
+            for info in processes:
+                # again and again: supervisor 3 ignores a stop between two attempts to start
+                ends = info['statename'] == 'STOPPING' or info['state'] in ENDED
+                idle = options.get('stop_while_busy') and waited < BUSY_TIMEOUT and not children(info['pid'])
+                if not ends and not idle:
+                    self.call('stopProcess', '{}:{}'.format(group, info['name']), False, harmless=[NOT_RUNNING, BAD_NAME])
+            if waited > limit:
                 raise Failure('supervisor has not stopped {} in {} s. Check it with `supervisorctl status`.'.format(group, limit))
 
     def start(self, group):
