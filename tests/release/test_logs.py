@@ -76,6 +76,8 @@ def test_traces_start_in_the_app():
 def test_repeated_traces_are_shown_once():
     other = TRACE.replace('[71]', '[72]').replace('10:00:00', '10:00:01')
     assert logs.condense((TRACE + other + TRACE).encode()) == logs.condense(TRACE.encode())
+    flask = "[2026-01-01 10:00:00,123] ERROR in app: Exception on / [GET]\nTraceback (most recent call last):\nKeyError: 'a'\n"
+    assert logs.condense((flask + flask.replace(',123', ',456')).encode()) == flask.strip()
     text = '[2026-01-01 10:00:00 +0000] [1] [INFO] Booting worker with pid: 12\n'
     assert logs.condense((text + text.replace('12', '13')).encode()).count('Booting') == 1
 
@@ -193,6 +195,36 @@ def test_an_app_that_may_not_write_is_told_what_to_share(said, shared):
     assert shared != 'instance' or 'for instance' in text
 
 
-@pytest.mark.parametrize('said', ['ImportError: not today', 'Permission denied (publickey)', 'KeyError: \'PermissionError\'', ''])
+@pytest.mark.parametrize(
+    'said, advised',
+    [
+        (
+            '  File "/usr/lib/python3.11/subprocess.py", line 1901, in _execute_child\n'
+            "    raise child_exception_type(errno_num, err_msg, err_filename)\n"
+            "FileNotFoundError: [Errno 2] No such file or directory: 'git'",
+            'flask_app_packages: [git]. ',
+        ),
+        ("    NAME = os.environ['SERVER_NAME']\n           ^^^\nKeyError: 'SERVER_NAME'", 'environment variable SERVER_NAME: set'),
+        ('sqlalchemy.exc.OperationalError: (sqlite3.OperationalError) no such table: users', 'flask_app_release_commands'),
+        ('psycopg2.errors.UndefinedTable: relation "users" does not exist', 'flask_app_release_commands'),
+        ('connection to server at "localhost", port 5432 failed: Connection refused', 'Give the app its address'),
+        ('  File "/srv/a/venvs/b/lib/python3.11/site-packages/pymongo/synchronous/topology.py", line 383 in select', 'Give the app its'),
+    ],
+)
+def test_an_app_that_lacks_something_is_told_what_to_set(said, advised):
+    assert advised in logs.advice('Traceback\n' + said + '\n', Path('/srv/shop/releases'))
+
+
+@pytest.mark.parametrize(
+    'said',
+    [
+        'ImportError: not today',
+        'Permission denied (publickey)',
+        "KeyError: 'PermissionError'",
+        "Traceback\nFileNotFoundError: [Errno 2] No such file or directory: 'shop'",
+        '[Errno 111] Connection refused within 30 s\n\nIts log:\n',
+        '',
+    ],
+)
 def test_other_failures_are_not_explained_by_it(said):
     assert logs.advice(said, Path('/srv/shop/releases')) == ''

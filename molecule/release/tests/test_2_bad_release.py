@@ -22,7 +22,7 @@ BAD = {
     'wrong-module': ('', {'flask_app_wsgi': 'app:nothing'}, 'nothing'),
     'migration-fails': ('', {'flask_app_release_commands': ['echo no table >&2; exit 3']}, 'no table'),
     'file-unreadable': ('open("/etc/shadow")\n', {}, 'Permission denied'),
-    'never-listens': ('os.fork()\ntime.sleep(60)\n', {}, '0 of 3 workers'),
+    'never-listens': ('os.fork()\ntime.sleep(60)\n', {}, r'(?s)0 of 3 workers.*app\.py.*\sin\s+<module>'),
     'needs-a-variable': ('os.environ["DATABASE"]\n', {}, 'KeyError: .+DATABASE'),
     'wrong-hash': ('', {}, 'Hash mismatch for'),
 }

@@ -3,6 +3,7 @@
 gunicorn runs in the release's folder. Environment and secrets are set here, before the app is imported, because
 supervisor's file cannot hold every value and is readable by everyone.
 """
+import faulthandler
 import json
 import os
 import re
@@ -70,8 +71,14 @@ def on_starting(server):
             os.remove(os.path.join(_markers, name))
 
 
+def post_fork(server, worker):
+    """Shows where an app stands that is not imported shortly before the health check's time is over, such as without its database."""
+    faulthandler.dump_traceback_later(max(_release['health']['timeout'] - 2, 1))
+
+
 def post_worker_init(worker):
     """Restores the client's address and scheme, and marks this worker as ready: it has imported the app."""
+    faulthandler.cancel_dump_traceback_later()
     if all(isinstance(address, str) for address in worker.cfg.address):
         # Only on a unix socket: over TCP, clients could forge these headers.
         worker.wsgi = ProxyFix(worker.wsgi, x_for=1, x_proto=1)

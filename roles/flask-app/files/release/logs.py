@@ -11,8 +11,8 @@ ERROR_LENGTH = 300
 BYTES = 1 << 18  # read from the end of a log
 ESCAPES = re.compile(r'\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[@-Z\\^_])')
 CONTROLS = re.compile(r'[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]')
-# the beginning of gunicorn's lines: time, process id, level
-PREFIX = re.compile(r'^\[[^\]]*\] \[\d+\] \[[A-Z]+\] ?')
+# the beginning of gunicorn's lines, time, process id, level; and of Flask's, time, level, module
+PREFIX = re.compile(r'^\[[^\]]*\] (?:\[\d+\] \[[A-Z]+\]|[A-Z]+ in \w+:) ?')
 FRAME = re.compile(r'^ +File "(?P<path>[^"]*)", line \d+')
 FRAMEWORK = re.compile(r'/gunicorn/|^<frozen |/importlib/')
 # what Python, sqlite and a shell say where something may not be written
@@ -20,6 +20,28 @@ FORBIDDEN = re.compile(
     r"(?:PermissionError|\[Errno 13\]|\[Errno 30\])[^\n']*'(?P<path>[^'\n]+)'|\[Errno 30\]"
     r'|unable to open database file|attempt to write a readonly database|cannot create [^\n]*(?:Permission denied|Read-only)'
 )
+
+# what else a log shows that a variable of this project is for
+ADVICE = [
+    (
+        r'/subprocess\.py"[\s\S]*FileNotFoundError: \[Errno 2\] No such file or directory: \'(?P<found>[A-Za-z0-9][\w.+-]*)\'',
+        'The app runs the program {0}, which is not installed. Name the Debian package that has it: flask_app_packages: [{0}]. ',
+    ),
+    (
+        r'environ\[[\'"](?P<found>\w+)[\'"]\][\s\S]*KeyError: \'(?P=found)\'',
+        'The app needs the environment variable {0}: set it in flask_app_environment, or in flask_app_secrets if it is secret. ',
+    ),
+    (
+        r'no such table: \w|relation "[\w.]+" does not exist',
+        'A table of the database is missing. Make the tables with flask_app_release_commands, such as [flask db upgrade], or with '
+        'flask_app_init_commands. ',
+    ),
+    (
+        r'Connection refused|could not translate host name|ServerSelectionTimeoutError|Unknown MySQL server host|'
+        r'Temporary failure in name resolution|Name or service not known|/pymongo/(?:\w+/)?topology\.py',
+        'A server that the app needs does not answer. Give the app its address, in flask_app_secrets or flask_app_environment. ',
+    ),
+]
 
 
 def plain_lines(raw):
@@ -80,7 +102,7 @@ def condense(raw):
 
 
 def advice(text, releases):
-    """What to set where a log shows that the app writes where it may not; '' where it does not.
+    """What to set, where a log shows it: the app writes where it may not, or lacks something; '' where it does not.
 
     Args:
         text: of the log.
@@ -88,7 +110,10 @@ def advice(text, releases):
     """
     found = FORBIDDEN.search(text)
     if not found:
-        return ''
+        # the first line is the release tool's own
+        log = text.partition('\n')[2]
+        matches = ((re.search(pattern, log), advised) for pattern, advised in ADVICE)
+        return next((advised.format(match.groupdict().get('found')) for match, advised in matches if match), '')
     path = one_line(found.group('path') or '')
     # relative paths are below the release, where the app starts
     inside = '/'.join(path.split('/')[len(releases.parts) + 1 :]) if path.startswith('{}/'.format(releases)) else path
