@@ -68,6 +68,30 @@ def source_files(source: Path, exclude: list[str], replaced: set[str]) -> tuple[
     return found, [path for path in sorted(left_out) if path.name not in CACHES and path.suffix != '.pyc']
 
 
+def beside_links(source: Path, files: list[Path], links: set[str]) -> tuple[list[Path], list[str]]:
+    """The files that can stand beside the links to the environment.
+
+    Args:
+        source: the app's folder.
+        files: paths below it.
+        links: names of the links, at its top.
+
+    Returns:
+        The files, and the folders left out: `bin` with scripts for developers and containers, which no Python code imports.
+
+    Raises:
+        AnsibleActionFail: others have the name of a link.
+    """
+    taken = {path.parts[0] for path in files} & links
+    scripts = {name for name in taken & {'bin'} if (source / name).is_dir() and not (source / name / '__init__.py').exists()}
+    if taken - scripts:
+        raise AnsibleActionFail(
+            f"flask_app_src: {source} has {', '.join(sorted(taken - scripts))} at its top, where the links to the virtual environment "
+            'stand on the host. Rename it, or add it to flask_app_exclude.'
+        )
+    return [path for path in files if path.parts[0] not in scripts], sorted(scripts)
+
+
 def pack(source: Path, files: list[Path], contents: dict[str, str | bytes], links: dict[str, str]) -> bytes:
     """A tar archive that depends on nothing but what is in it: same files, same bytes.
 
@@ -154,14 +178,7 @@ class ActionModule(ActionBase):
         files, left_out = source_files(source, args['exclude'], {*args['shared'], *args['contents']})
         contents = {**package_files(args['package'], source), **args['contents']}
 
-        taken = sorted({path.parts[0] for path in files} & set(args['links']))
-        if taken:
-            raise AnsibleActionFail(
-                f"flask_app_src: {source} has {', '.join(taken)} at its top, where the links to "
-                'the virtual environment stand on the host. Rename it, or add it to '
-                'flask_app_exclude.'
-            )
-
+        files, scripts = beside_links(source, files, set(args['links']))
         archive = pack(source, files, contents, links)
         digest = hashlib.sha256(archive).hexdigest()[:12]
         path = Path(constants.DEFAULT_LOCAL_TMP) / f'{digest}.tar.gz'
@@ -171,7 +188,8 @@ class ActionModule(ActionBase):
             id=digest,
             path=str(path),
             files=[str(name) for name in files],
-            left_out=[f'{name}/' if (source / name).is_dir() else str(name) for name in left_out],
+            left_out=[f"{name}/ (the environment's commands stand there)" for name in scripts]
+            + [f'{name}/' if (source / name).is_dir() else str(name) for name in left_out],
             revision=git_revision(source),
         )
         return result

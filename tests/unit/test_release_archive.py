@@ -48,6 +48,22 @@ def test_patterns_match_names_and_paths(plugin, app, pattern):
     assert 'static/a.css' not in names(plugin, app, exclude=[pattern])
 
 
+def test_scripts_in_place_of_the_links_stay_behind(plugin, app):
+    (app / 'bin').mkdir()
+    (app / 'bin/start').write_text('exec gunicorn')
+    files = [Path('app.py'), Path('bin/start')]
+    assert plugin.beside_links(app, files, {'bin', 'lib'}) == ([Path('app.py')], ['bin'])
+    assert plugin.beside_links(app, files, set()) == (files, [])
+
+
+@pytest.mark.parametrize('name', ['bin/__init__.py', 'lib/shop.py', 'pyvenv.cfg'])
+def test_code_in_place_of_the_links_is_refused(plugin, app, name):
+    (app / name).parent.mkdir(exist_ok=True)
+    (app / name).write_text('')
+    with pytest.raises(AnsibleActionFail, match=f'has {Path(name).parts[0]} at its top'):
+        plugin.beside_links(app, [Path(name)], {'bin', 'lib', 'pyvenv.cfg'})
+
+
 DEFAULTS = yaml.safe_load((PLUGIN.parents[2] / 'roles/flask-app/defaults/main.yml').read_text())['flask_app_exclude']
 DEVELOPERS = [
     '.env', '.env.local', 'instance/x.db', 'app.db', 'app.db-wal', 'data.sqlite3', 'logs/today', 'error.log', 'error.log.1', 'tls.key',
