@@ -51,6 +51,9 @@ HINTS = {
     ),
     r'does not satisfy Python': "The lock is for another Python. Lock the packages for the host's, or set flask_app_python.",
     r'network timeout|operation timed out': 'Check the network of the host; python_venv_timeout is the patience, in seconds.',
+    r"cannot import name 'Feature'|use_2to3 is invalid|No module named '(distutils|pkg_resources|imp)'|longintrepr\.h": (
+        'The locked version is too old to be built with the Python and the setuptools of today. Lock a newer version of it.'
+    ),
     r'tunnel error|error sending request': 'Check the network of the host, python_venv_indexes and the proxy (mirrors_proxy).',
 }
 FILES = r'(?m)^[ \t]*(?:-r|-c|-e|--requirement|--constraint|--editable|\.{0,2}/).*'

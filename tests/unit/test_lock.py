@@ -22,6 +22,7 @@ sys.path.insert(0, str(TOOL.parent))
 from lock.inputs import LockError, find, is_locked, is_package, requirements  # noqa: E402
 from lock.job import Job  # noqa: E402
 from lock.lock import is_app, lock  # noqa: E402
+from lock.resolve import hint  # noqa: E402
 from lock.uv import tool  # noqa: E402
 from lock.wheels import needed, pythons  # noqa: E402
 
@@ -316,6 +317,11 @@ def test_the_app_itself_becomes_a_wheel(job, tmp_path):
 
 def test_a_package_of_an_index_is_an_app(job):
     assert 'green==1.0' in names(lock(job(requirement='green')))
+
+
+def test_a_version_that_is_too_old_to_be_built_is_said():
+    assert 'name a newer one' in hint('error: Failed to build `jsmin==2.2.2`\nerror in jsmin setup command: use_2to3 is invalid.')
+    assert hint('error: no such file') == ''
 
 
 def test_a_python_that_does_not_fit_is_named(job):

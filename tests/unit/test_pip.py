@@ -218,6 +218,12 @@ def test_other_errors_bring_one_hint(case, words):
     assert words in found and found.startswith(' ') and 'only as source' not in found
 
 
+@pytest.mark.parametrize('said', ["cannot import name 'Feature' from 'setuptools'", 'error in good setup command: use_2to3 is invalid.'])
+def test_a_version_that_is_too_old_to_be_built_brings_a_hint(said):
+    text = f"  {said}\n  [end of output]\n\nERROR: Failed to build 'good' when getting requirements to build wheel"
+    assert 'Lock a newer version of it' in pip.hint(result(text), built=['good'])
+
+
 def test_an_error_that_tells_enough_brings_none():
     assert pip.hint(result(FINAL['uv: no hash'])) == ''
     assert pip.hint(result(FINAL['21.3.1: other content, after a retry'])) == ''

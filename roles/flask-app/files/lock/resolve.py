@@ -45,6 +45,8 @@ def resolve(job: Job, found: Input, previous: str = '') -> list[str]:
 
 def hint(text: str) -> str:
     """What to do about uv's error, '' where its text says enough."""
+    if re.search(r"use_2to3 is invalid|cannot import name 'Feature'", text):
+        return ' That version is too old to be built with the setuptools of today: name a newer one.'
     if re.search(r'Requires-Python|requires-python|Python[>=]', text):
         return ' For another Python, set flask_app_python, such as "3.12".'
     return ''
