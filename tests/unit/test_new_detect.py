@@ -148,6 +148,8 @@ PATHS = {
     "import sqlite3\ndef db():\n    return sqlite3.connect('shop.db')": ['shop.db'],
     "other = Flask('x', instance_relative_config=True)": ['instance'],
     "a = 'sqlite:///data/a.db'\nos.makedirs('instance/data')": ['instance'],
+    "app.config['CACHE'] = os.getenv('CACHE', os.path.join(app.root_path, 'cache'))\nos.makedirs(app.config['CACHE'])": ['cache'],
+    "class Config:\n    ROOT = os.path.dirname(__file__)\nU = 'sqlite:///' + os.path.join(Config.ROOT, 'a.db')": ['a.db'],
 }
 
 
@@ -165,6 +167,14 @@ def test_a_folder_with_files_of_the_app_is_not_shared(tmp_path):
     found = look(tmp_path, "UPLOAD_FOLDER = 'uploads'\n", uploads__logo='x')
     assert 'flask_app_shared' not in found.variables
     assert 'uploads (UPLOAD_FOLDER of app.py:4) has files of the app' in ' '.join(found.unsure)
+
+
+def test_another_folder_is_chosen_where_the_app_has_files(tmp_path):
+    text = "app.config['DATA'] = os.getenv('SHOP_DATA', 'data')\nos.makedirs(app.config['DATA'])\n"
+    found = look(tmp_path, text, data__countries='x')
+    assert found.variables['flask_app_shared'][0] == ['shop_data']
+    assert found.environment['SHOP_DATA'][0] == '{release}/shop_data'
+    assert 'instead of data (app.py:5 makes it), which has files of the app' in found.environment['SHOP_DATA'][1]
 
 
 def test_a_database_outside_the_app_is_said(tmp_path):
@@ -312,6 +322,13 @@ def test_other_processes_are_found(files, wanted, why, tmp_path):
     assert (found.variables.get('flask_app_shared', ([],))[0] == ['.celery']) == (BEAT in (wanted or {}).values())
 
 
+def test_a_worker_that_the_apps_own_files_do_not_start_is_proposed(tmp_path):
+    files = {'jobs.py': 'from celery import Celery\nqueue = Celery("a")\n', 'Dockerfile': 'CMD gunicorn app:app\n'}
+    found = look(tmp_path, **{'requirements.txt': 'celery', **files})
+    assert 'flask_app_processes' not in found.variables
+    assert 'flask_app_processes: {worker: {command: celery -A jobs:queue worker}}' in ' '.join(found.unsure)
+
+
 def test_a_worker_with_variables_is_left_to_the_user(tmp_path):
     found = look(tmp_path, **{'run.sh': 'celery -A $APP worker\n', 'requirements.txt': 'celery'})
     assert 'flask_app_processes' not in found.variables
@@ -322,7 +339,8 @@ def test_a_worker_with_variables_is_left_to_the_user(tmp_path):
 def test_packages_are_known_by_each_kind_of_lock(lock, tmp_path):
     found = look(tmp_path, **{lock: LOCKS[lock]})
     assert found.packages == lock
-    assert 'celery is among the packages, but no worker was found. Set flask_app_processes: {worker: {command: celery' in str(found.unsure)
+    said = 'celery is among the packages, but no file starts a worker. If one is needed, flask_app_processes: {worker: {command: celery'
+    assert said in str(found.unsure)
 
 
 def test_included_requirements_and_debians_packages(tmp_path):
@@ -334,6 +352,22 @@ def test_included_requirements_and_debians_packages(tmp_path):
     assert 'PostgreSQL' in ' '.join(found.unsure)
     bundled = look(tmp_path / 'b', **{'requirements.txt': 'psycopg[binary]\n'})
     assert not {'flask_app_packages', 'flask_app_build_packages'} & set(bundled.variables)
+
+
+@pytest.mark.parametrize(
+    'text, wanted',
+    [
+        ("import subprocess\nsubprocess.run(['git', 'log'])\n", ['git']),
+        ("from subprocess import check_output as run\nrun('convert a b', shell=True)\n", ['imagemagick']),
+        ("import subprocess\ndef sh(command):\n    return subprocess.run(command)\nsh(f'pandoc {app.name}')\n", ['pandoc']),
+        ("os.system('gs -q')\n", ['ghostscript']),
+        ("import subprocess\nsubprocess.run(['ls'])\nprint('git log')\n", None),
+    ],
+)
+def test_programs_that_the_app_runs_are_installed(text, wanted, tmp_path):
+    found = look(tmp_path, text).variables.get('flask_app_packages')
+    assert (found and found[0]) == wanted
+    assert found is None or ' runs' in found[1]
 
 
 @pytest.mark.parametrize(

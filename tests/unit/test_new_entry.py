@@ -126,6 +126,26 @@ def test_gunicorns_options_are_kept(command, settings, workers, tmp_path):
     assert found.get('flask_app_workers', (None,))[0] == workers
 
 
+FACTORY = 'from flask import Flask\ndef create_app():\n    app = Flask("shop")\n    return app\n'
+MAIN = 'def main():\n    app = create_app()\n    app.register_blueprint(bp)\n    serve(app)\n'
+
+
+@pytest.mark.parametrize(
+    'files, named',
+    [
+        ({'shop/__init__.py': FACTORY, 'shop/main.py': 'from . import create_app\n' + MAIN}, 'shop/main.py:2: main()'),
+        ({'shop/web.py': APP + 'def setup(config):\n    @app.route("/")\n    def home():\n        return ""\n    return app\n'},
+         'shop/web.py:3: setup()'),
+        ({'shop/web.py': APP + '@app.route("/")\ndef home():\n    return ""\n'}, ''),
+        ({'shop/web.py': APP + 'def setup():\n    app.register_blueprint(bp)\nsetup()\n'}, ''),
+        ({'shop/web.py': APP + 'def setup(app):\n    app.register_blueprint(bp)\n'}, ''),
+    ],
+)  # fmt: skip
+def test_routes_that_only_a_server_of_the_apps_own_adds_are_said(files, named, tmp_path):
+    said = [text for text in detect.look(app_tree(tmp_path, files)).unsure if 'gives the app its routes' in text]
+    assert [text.partition(' gives')[0] for text in said] == ([named] if named else [])
+
+
 @pytest.mark.parametrize('packages, settings', [('', {'threads': 100}), ('gevent\n', {'worker_class': 'gevent'})])
 def test_socketio_gets_one_worker(packages, settings, tmp_path):
     found = detect.look(app_tree(tmp_path, {'app.py': APP, 'requirements.txt': 'Flask_SocketIO==5.3.6\n' + packages})).variables
@@ -155,6 +175,9 @@ PATHS = {
     ),
     'home that redirects': (HOME.replace('return ""', 'return redirect(url_for("about"))') + VIEW.format("'/about'", 'about'), '/about'),
     'nothing but logout': (VIEW.format("'/logout'", 'logout'), '/'),
+    'path of an enumeration': (
+        'from enum import Enum\nclass Paths(Enum):\n    up = "healthz"\n    def __str__(self):\n        return self.value\n'
+        + HOME + VIEW.format("f'/{Paths.up}'", 'up'), '/healthz'),
     'add_url_rule': ('\ndef health():\n    return ""\napp.add_url_rule("/health", view_func=health)\n', '/health'),
 }
 
@@ -164,7 +187,7 @@ def test_the_health_path_is_found(kind, tmp_path):
     views, path = PATHS[kind]
     found = detect.look(app_tree(tmp_path, {'app.py': APP + views}))
     assert found.variables['flask_app_health_path'][0] == path
-    certain = kind.startswith('health') or kind in ('home', 'add_url_rule')
+    certain = kind.startswith('health') or kind in ('home', 'add_url_rule', 'path of an enumeration')
     assert any('flask_app_health_path' in text for text in found.unsure) == (not certain)
 
 

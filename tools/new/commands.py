@@ -111,9 +111,12 @@ def migrations(source: Source, versions: dict[str, str], prefix: str) -> tuple[s
 
 
 def before(
-    source: Source, modules: list[Module], versions: dict[str, str], entry: Entry
+    source: Source, modules: list[Module], versions: dict[str, str], entry: Entry, starts: set[tuple[str, str]]
 ) -> tuple[dict[str, str], dict[str, str], list[str]]:
     """What runs before a release serves.
+
+    Args:
+        starts: module and name of the functions that run when the app starts.
 
     Returns:
         Release commands and init commands, each with why, and what the user should look at.
@@ -141,7 +144,6 @@ def before(
     migrates = bool(command or release)
     at_start: dict[str, str] = {}
     later: list[str] = []
-    starts = started(source, modules, entry)
     for module in modules:
         calls = Calls(source, module, starts)
         calls.visit(module.tree)

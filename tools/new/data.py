@@ -34,6 +34,8 @@ class Paths:
             return node.value if isinstance(node.value, str) else ''
         if isinstance(node, (ast.Name, ast.Attribute)):
             return self._name(node, again)
+        if isinstance(node, ast.Subscript):
+            return self.value(self.setting(node), again)
         if isinstance(node, ast.JoinedStr):
             parts = [self.value(part.value if isinstance(part, ast.FormattedValue) else part, again) for part in node.values]
             return ''.join(parts) if all(parts) else ''
@@ -47,6 +49,46 @@ class Paths:
         if isinstance(node, ast.Call):
             return self._call(node, again)
         return ''
+
+    def setting(self, node: ast.Subscript) -> ast.expr | None:
+        """What the module sets `app.config['X']` to, if it does."""
+        key, owner = constant(node.slice), dotted(node.value)
+        if not key or not owner.endswith('config'):
+            return None
+        for other in ast.walk(self.module.tree):
+            if isinstance(other, ast.Assign) and any(
+                isinstance(target, ast.Subscript) and constant(target.slice) == key and dotted(target.value) == owner
+                for target in other.targets
+            ):
+                return other.value
+        return None
+
+    def variable(self, node: ast.AST | None, depth: int = 0) -> str:
+        """The environment variable that a whole value is taken from, such as X in `os.getenv('X', 'data')`; '' for none."""
+        if isinstance(node, ast.Subscript):
+            return self.variable(self.setting(node), depth + 1)
+        if isinstance(node, ast.Name) and depth < 9:
+            owner, there = self.source.resolve(self.module, node.id)
+            if node.id in self.local:
+                return self.variable(self.local[node.id], depth + 1)
+            return Paths(self.source, owner).variable(owner.values[there], depth + 1) if owner and there in owner.values else ''
+        if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
+            return self.variable(node.values[0], depth + 1)
+        if isinstance(node, ast.Call) and self.source.resolve(self.module, dotted(node.func) or '-')[1] in ('os.environ.get', 'os.getenv'):
+            return constant(node.args[0]) if node.args else ''
+        return ''
+
+    def _attribute(self, owner: Module, name: str, depth: int) -> str:
+        """The value of a class's attribute, or of a member of an enumeration that its text is the value of."""
+        first, _, rest = name.partition('.')
+        found = next((node for node in owner.tree.body if isinstance(node, ast.ClassDef) and node.name == first), None)
+        if found is None:
+            return ''
+        bases = [dotted(base).rpartition('.')[2] for base in found.bases]
+        if 'Enum' in bases and not any(getattr(node, 'name', '') == '__str__' for node in found.body):
+            return ''
+        values = {t.id: s.value for s in found.body if isinstance(s, ast.Assign) for t in s.targets if isinstance(t, ast.Name)}
+        return Paths(self.source, owner, values).value(ast.Name(rest), depth) if rest in values else ''
 
     def _name(self, node: ast.expr, depth: int) -> str:
         """The value of a name."""
@@ -67,7 +109,7 @@ class Paths:
         owner, there = self.source.resolve(self.module, name or '-')
         if owner and there in owner.values:
             return Paths(self.source, owner).value(owner.values[there], depth)
-        return ''
+        return self._attribute(owner, there, depth) if owner and '.' in there else ''
 
     def _call(self, node: ast.Call, depth: int) -> str:
         """The value of a call of os.path, pathlib or os.environ."""
@@ -120,13 +162,17 @@ def pairs(tree: ast.AST) -> Iterator[tuple[str, ast.expr]]:
             yield node.arg or '', node.value
 
 
-def shared(source: Source, modules: list[Module], versions: dict[str, str], entry: Entry) -> tuple[dict[str, str], list[str]]:
+def shared(
+    source: Source, modules: list[Module], versions: dict[str, str], entry: Entry
+) -> tuple[dict[str, str], dict[str, tuple[str, str]], list[str]]:
     """What of the app's folder it writes to.
 
     Returns:
-        Why by path, and what the user should look at.
+        Why by path, environment variables that choose another folder, each with its value and why, and what the user should look at.
     """
     found: dict[str, str] = {}
+    chosen: dict[str, str] = {}
+    environment: dict[str, tuple[str, str]] = {}
     unsure: list[str] = []
     instance = posixpath.join(source.base, 'instance')
     old = versions.get('flask-sqlalchemy', '').startswith(('1.', '2.'))
@@ -146,22 +192,30 @@ def shared(source: Source, modules: list[Module], versions: dict[str, str], entr
             for part in node.body if node is not module.tree else top_level(module.tree.body):
                 if node is module.tree and isinstance(part, (ast.FunctionDef, ast.ClassDef)):
                     continue
-                look(part, paths, found, unsure, instance, package if old else instance)
+                look(part, paths, found, chosen, unsure, instance, package if old else instance)
         text = ast.unparse(module.tree)
         if '.instance_path' in text and ' instance_path=' not in text:
             found.setdefault(instance, f'{module.path} uses the instance folder')
-    for path, why in list(found.items()):
-        if any(path.startswith(f'{other}/') for other in found):
-            del found[path]
-        elif path != instance and any(file.startswith(f'{path}/') and not PLACEHOLDER.search(file) for file in source.files):
-            # shared, it would hide the files that come with the app
-            del found[path]
+    found = {path: why for path, why in found.items() if not any(path.startswith(f'{other}/') for other in found)}
+    for path, why in sorted(found.items()):
+        if path == instance or not any(file.startswith(f'{path}/') and not PLACEHOLDER.search(file) for file in source.files):
+            continue
+        # shared, it would hide the files that come with the app
+        found.pop(path, None)
+        if variable := chosen.get(path):
+            folder = variable.lower()
+            found = {other: why for other, why in found.items() if chosen.get(other) != variable}
+            found[folder] = f'{variable}, because {path} has files of the app'
+            environment[variable] = f'{{release}}/{folder}', f'instead of {path} ({why}), which has files of the app'
+        else:
             unsure.append(f'{path} ({why}) has files of the app. If the app writes there, share a folder of its own (flask_app_shared).')
-    return found, unsure
+    return found, environment, unsure
 
 
-def look(tree: ast.AST, paths: Paths, found: dict[str, str], unsure: list[str], instance: str, databases: str) -> None:
-    """Notes what a part of a module writes to."""
+def look(
+    tree: ast.AST, paths: Paths, found: dict[str, str], chosen: dict[str, str], unsure: list[str], instance: str, databases: str
+) -> None:
+    """Notes what a part of a module writes to, and which environment variables choose it."""
     for name, value in pairs(tree):
         where = paths.module.where(value)
         if name == 'instance_relative_config' and isinstance(value, ast.Constant) and value.value is True:
@@ -179,12 +233,14 @@ def look(tree: ast.AST, paths: Paths, found: dict[str, str], unsure: list[str], 
                 unsure.append(f'{where} has its database in {database[1]}, outside the app; flask_app_shared cannot keep it.')
         elif UPLOADS.search(name) and text and (path := inside(text)) and '://' not in text:
             found.setdefault(path, f'{name} of {where}')
+            chosen.setdefault(path, paths.variable(value))
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             name = dotted(node.func)
             text = paths.value(node.args[0]) if node.args else ''
             if name in MAKES and (path := inside(text)) and text:
                 found.setdefault(path, f'{paths.module.where(node)} makes it')
+                chosen.setdefault(path, paths.variable(node.args[0]))
             elif name.rpartition('.')[2] in LOGGERS and text and (path := inside(text)):
                 if posixpath.dirname(path):
                     found.setdefault(posixpath.dirname(path), f'the log of {paths.module.where(node)}')

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import apps, builds, commands, data, entry, environment, packages, routes, settings, workers
+from . import apps, builds, commands, data, entry, environment, finished, packages, programs, routes, settings, workers
 from .source import Source
 
 # the Python of Ubuntu 18.04 to 22.04, and of Debian 11 and 12
@@ -76,17 +76,21 @@ def found_in(folder: Path) -> App:
     app.variables['flask_app_wsgi'] = found.wsgi, found.why
     app.unsure += found.unsure
     gunicorn(app, source, found, named)
-    path, why, unsure = routes.Routes(source, apps.Finder(source)).health()
+    finder = apps.Finder(source)
+    modules = list(environment.belongs(source, found.wsgi.partition(':')[0]))
+    started = commands.started(source, modules, found)
+    app.unsure += finished.find(source, finder, found, modules, started)
+    path, why, unsure = routes.Routes(source, finder).health()
     app.variables['flask_app_health_path'] = path, why
     app.unsure += unsure
-    modules = list(environment.belongs(source, found.wsgi.partition(':')[0]))
     app.settings, app.environment, unsure = environment.find(source, modules, found)
     app.unsure += unsure
-    shared, unsure = data.shared(source, modules, versions, found)
+    shared, chosen, unsure = data.shared(source, modules, versions, found)
+    app.environment |= chosen
     if shared:
         app.variables['flask_app_shared'] = sorted(shared), '; '.join(f'{path}: {why}' for path, why in sorted(shared.items()))
     app.unsure += unsure
-    release, init, unsure = commands.before(source, modules, {**dict.fromkeys(named, ''), **versions}, found)
+    release, init, unsure = commands.before(source, modules, {**dict.fromkeys(named, ''), **versions}, found, started)
     for name, wanted in (('flask_app_init_commands', init), ('flask_app_release_commands', release)):
         if wanted:
             app.variables[name] = list(wanted), '; '.join(wanted.values())
@@ -94,14 +98,16 @@ def found_in(folder: Path) -> App:
     translations = builds.translations(source, {*versions, *named})
     if translations:
         app.variables['flask_app_build_commands'] = list(translations), '; '.join(translations.values())
-    debian = sorted({packages.DEBIAN[name] for name in named if name in packages.DEBIAN})
-    if debian:
-        app.variables['flask_app_packages'] = debian, f'for {", ".join(sorted(name for name in named if name in packages.DEBIAN))}'
+    run = programs.find(source, modules)
+    debian = {packages.DEBIAN[name] for name in named if name in packages.DEBIAN}
+    if debian or run:
+        why = [*sorted(name for name in named if name in packages.DEBIAN), *(text for name, text in run.items() if name not in debian)]
+        app.variables['flask_app_packages'] = sorted({*debian, *run}), f'for {", ".join(why)}'
     built = sorted(name for name in {*named, *versions} if packages.built(name, versions.get(name, '')))
     if built:
         headers = sorted({header for name in built for header in packages.BUILT.get(name, '').split()})
         app.variables['flask_app_build_packages'] = ['build-essential', 'python3-dev', *headers], f'for {", ".join(built)}'
-    beside(app, source, named)
+    beside(app, source, named, complete=found.start is not None)
     return app
 
 
@@ -151,9 +157,9 @@ def gunicorn(app: App, source: Source, found: entry.Entry, named: set[str]) -> N
         app.variables['flask_app_gunicorn'] = wanted, '; '.join(why)
 
 
-def beside(app: App, source: Source, named: set[str]) -> None:
+def beside(app: App, source: Source, named: set[str], complete: bool) -> None:
     """The app's other processes, what this project does not have yet, and the servers that the app needs."""
-    processes, why, unsure = workers.find(source, named)
+    processes, why, unsure = workers.find(source, named, complete)
     if processes:
         app.variables['flask_app_processes'] = processes, why
     app.unsure += unsure

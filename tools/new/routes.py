@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .apps import Finder
-from .source import Source
+from .data import Paths
+from .source import ROOT, Source
 from .tree import Module, constant, dotted
 
 HEALTH = ('health', 'healthz', 'healthcheck', 'health-check', '_health', 'ping', 'livez', 'readyz', 'alive', 'heartbeat')
@@ -128,11 +129,11 @@ class Routes:
     def _route(self, module: Module, owner: ast.expr, call: ast.Call, place: int, view: ast.AST | None) -> Iterator[Route]:
         """The route of one call, none where its path is not known or has arguments."""
         rule = call.args[place] if len(call.args) > place else keyword(call, 'rule')
-        path, sure = constant(rule), True
+        path, sure = Paths(self.source, module).value(rule), True
         if key := self._key(module, owner):
             front, sure = self.prefix(key)
             path = front.rstrip('/') + path
-        if not re.fullmatch(r'/[!-~]*', path) or '<' in path:
+        if not re.fullmatch(r'/[!-~]*', path) or '<' in path or ROOT in path:
             return
         decorators = [ast.unparse(one) for one in getattr(view, 'decorator_list', []) if one is not call]
         others = [text for text in decorators if not re.search(r'\.(route|get|post)\(', text)]

@@ -67,11 +67,12 @@ def settings(command: str) -> dict:
     return found
 
 
-def find(source: Source, named: set[str]) -> tuple[dict[str, dict], str, list[str]]:
+def find(source: Source, named: set[str], complete: bool) -> tuple[dict[str, dict], str, list[str]]:
     """The processes beside the web process.
 
     Args:
         named: the app's packages.
+        complete: whether the app's files say how the web process starts; then a worker that they do not start is only proposed.
 
     Returns:
         flask_app_processes, why, and what the user should look at.
@@ -94,9 +95,11 @@ def find(source: Source, named: set[str]) -> tuple[dict[str, dict], str, list[st
         objects = dict(celery_objects(source)) if queue == 'celery' else {}
         if queue in named and len(objects) == 1:
             (name, path) = next(iter(objects.items()))
-            found['worker'] = settings(f'celery -A {name} worker')
+            command = f'celery -A {name} worker'
+        if queue in named and len(objects) == 1 and not complete:
+            found['worker'] = settings(command)
             why.append(f'{path} has the Celery object')
         elif queue in named:
             example = f'{{worker: {{command: {command}}}}}'
-            unsure.append(f'{queue} is among the packages, but no worker was found. Set flask_app_processes: {example}.')
+            unsure.append(f'{queue} is among the packages, but no file starts a worker. If one is needed, flask_app_processes: {example}.')
     return found, ', '.join(why), unsure
