@@ -1,7 +1,7 @@
 # Shortcuts for commands of Ansible and Molecule, which work without make too.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-all new secrets rehearse deploy check drift remove rollback releases dev lint unit molecule bench bundle audit docs lock lock-app
+.PHONY: help up down test test-all new secrets rehearse deploy check drift remove rollback releases status logs run dev lint unit molecule bench bundle audit docs lock lock-app
 
 HTTP_PORT ?= 8080
 SCENARIO ?= default
@@ -93,6 +93,21 @@ rollback: $(VENV)/made ## roll back to the previous release on HOST= or INVENTOR
 
 releases: $(VENV)/made ## list the releases on HOST= or INVENTORY=
 	ansible-playbook $(target) releases.yml $(options)
+
+# tools/status has its own exit statuses (tools/status --help); make exits with 2 for any failure.
+status: $(VENV)/made ## show what runs on HOST= or INVENTORY=, problems first; ARGS=--json
+	@tools/status $(target) $(options)
+
+# given on the command line, as it was typed: make expands nothing in it, nor does the shell
+quoted = '$(subst ','\'',$(value $1))'
+chosen = $(if $(findstring command line,$(origin $1)),--$2=$(call quoted,$1))
+logs: $(VENV)/made ## show an app's logs on HOST= or INVENTORY=; SINCE=2h, GREP=text, PROCESS=worker or nginx, FOLLOW=1
+	@python -m tools.remote logs $(target) $(options) $(call chosen,SINCE,since) $(call chosen,GREP,grep) \
+		$(call chosen,PROCESS,process) $(if $(FOLLOW),--follow)
+
+nocommand = $(error No command given. Run make run CMD='flask shell' INVENTORY=path)
+run: $(VENV)/made ## run CMD='flask shell' as the app, in its serving release, on HOST= or INVENTORY=
+	@python -m tools.remote run $(target) $(options) -- sh -c $(if $(value CMD),$(call quoted,CMD),$(nocommand))
 
 # FOR=3.6-x86_64 instead of a host: wheels only
 bundle: $(VENV)/made ## download what hosts like HOST= or INVENTORY= need without a network to .cache/bundle

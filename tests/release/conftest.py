@@ -76,6 +76,8 @@ def values(folder):
         'programs': str(folder / 'conf.d'),
         'units': str(folder / 'units'),
         'log': str(folder / 'shop.log'),
+        'site_logs': [str(folder / 'nginx/shop.access.log'), str(folder / 'nginx/shop.error.log')],
+        'certificate': '',
     }
 
 

@@ -137,6 +137,24 @@ def test_a_damaged_history_fails(command, host, config, shows):
         assert command(*arguments) == 1 and 'history.json is damaged' in shows()
 
 
+# -- status and logs
+
+
+def test_status_tells_of_problems_by_its_exit_status(command, host, shows):
+    assert command('status') == 2 and shows().splitlines()[:2] == ['problems:', '- no release has been deployed on this host']
+    host.make_release('a')
+    assert Deployment(host.config).activate('a') is None
+    shows()
+    assert command('status') == 0 and shows().startswith('release')
+    assert command('status', '--json') == 0 and json.loads(shows())['release']['id'] == 'a'
+
+
+def test_logs_are_shown(command, folder, shows):
+    (folder / 'shop.log').write_text('one\ntwo\n')
+    assert command('logs', '--grep', 'tw') == 0 and 'web          | two' in shows()
+    assert command('logs', '--since', 'x') == 1 and '--since must be a time' in shows()
+
+
 # -- run and serve
 
 

@@ -3,12 +3,13 @@
 import argparse
 import contextlib
 import fcntl
+import json
 import os
 import signal
 import subprocess
 import sys
 
-from . import commands, config
+from . import commands, config, logoutput, overview, status
 from .deploy import Deployment
 from .errors import Failure
 from .system import operating_system, print_line, write_line
@@ -18,6 +19,8 @@ USAGE = """
     NAME-release rollback                                  roll back to the previous release
     NAME-release prune                                     remove releases and files that no rollback needs
     NAME-release list                                      list the releases
+    NAME-release status [--json]                           show what runs, and problems; 2 is the exit status with problems
+    NAME-release logs [--since 2h] [--grep TEXT] [--process TYPE] [--follow]    show the logs of the app, nginx's included
     NAME-release run COMMAND [ARGUMENT ...]                run a command as the app, in the serving release
     NAME-release stop                                      end the processes and jobs, and remove their programs and timers
     NAME-release serve ID                                  run gunicorn of the release ID; used by its service
@@ -88,6 +91,12 @@ def parse(name, arguments):
     verbs.add_parser('rollback')
     verbs.add_parser('prune')
     verbs.add_parser('list')
+    verbs.add_parser('status').add_argument('--json', action='store_true')
+    log = verbs.add_parser('logs')
+    log.add_argument('--since', default='', help="30m, 2h, 3d, 2026-01-31 or '2026-01-31 10:00'; without it, the last lines of each log")
+    log.add_argument('--grep', default='', metavar='TEXT', help='only lines with this text')
+    log.add_argument('--process', default='', metavar='TYPE', help='only some logs, such as web, worker, worker.1, job or nginx')
+    log.add_argument('--follow', action='store_true', help='go on with what is new')
     verbs.add_parser('run').add_argument('command', nargs=argparse.REMAINDER)
     verbs.add_parser('stop')
     verbs.add_parser('serve').add_argument('release')
@@ -140,17 +149,17 @@ def list_releases(deployment):
     print_line(line.format('', 'RELEASE', 'SINCE', 'REVISION', 'STATE'))
     for release in known:
         facts = history.facts(release)
-        states = [
-            ('serving', release == current),
-            ('failed: ' + facts.get('failed', ''), history.has_failed(release)),
-            ('available for rollback', release in order),
-            ('rolled back', history.has_served(release)),
-            ('not deployed', True),
-        ]
-        state = next(text for text, applies in states if applies)
+        state = history.state(release, current)
         print_line(line.format('*' if release == current else '', release, facts.get('at', '-'), facts.get('revision') or '-', state))
     # a rehearsal makes a machine like this one
     print_line('This host runs {}.'.format(operating_system() or 'an unknown system'))
+
+
+def show_status(deployment, as_json):
+    """Prints what runs of the app; returns 2 if there are problems."""
+    facts = status.gather(deployment)
+    print_line(json.dumps(facts) if as_json else '\n'.join(overview.lines(facts)))
+    return 2 if facts['problems'] else 0
 
 
 def main():
@@ -176,6 +185,10 @@ def main():
     def inspect():
         if arguments.verb == 'list':
             return list_releases(deployment())
+        if arguments.verb == 'status':
+            return show_status(deployment(), arguments.json)
+        if arguments.verb == 'logs':
+            return logoutput.show(deployment(), arguments.since, arguments.grep, arguments.process, arguments.follow)
         if arguments.verb == 'run':
             return run_command(deployment(), arguments.command)
         if arguments.verb == 'serve':

@@ -29,6 +29,8 @@ class Config:
         units: folder of systemd's own files of units.
         command: path of this tool.
         log: the program's log file, written by supervisor.
+        site_logs: nginx's log files of the app's site.
+        certificate: the file with the site's certificate, '' without TLS.
     """
 
     def __init__(self, name, values):
@@ -52,6 +54,8 @@ class Config:
         self.units = Path(values['units'])
         self.command = '/usr/local/sbin/{}-release'.format(name)
         self.log = values['log']
+        self.site_logs = values['site_logs']
+        self.certificate = values['certificate']
 
     @property
     def uses_socket(self):

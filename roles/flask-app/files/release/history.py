@@ -49,6 +49,20 @@ class History:
         """The facts recorded for a release."""
         return self.releases.get(release, {})
 
+    def state(self, release, current):
+        """What became of a release, as a text.
+
+        Args:
+            current: id of the serving release.
+        """
+        states = [
+            ('serving', release == current),
+            ('failed: ' + self.facts(release).get('failed', ''), self.has_failed(release)),
+            ('available for rollback', release in self.served),
+            ('rolled back', self.has_served(release)),
+        ]
+        return next((text for text, applies in states if applies), 'not deployed')
+
     def record(self, release, **facts):
         """Records facts of a release."""
         self.releases.setdefault(release, {}).update(facts)
