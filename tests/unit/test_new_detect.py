@@ -329,6 +329,23 @@ def test_a_worker_that_the_apps_own_files_do_not_start_is_proposed(tmp_path):
     assert 'flask_app_processes: {worker: {command: celery -A jobs:queue worker}}' in ' '.join(found.unsure)
 
 
+@pytest.mark.parametrize(
+    'files, wanted',
+    [
+        ({'static/a.css': ''}, {'/static': 'static'}),
+        ({'app.py': APP.replace('__name__', '__name__, static_folder="b", static_url_path="/a"'), 'b/a.css': ''}, {'/a': 'b'}),
+        ({'app.py': APP.replace('__name__', '__name__, static_folder="../x"'), 'x/a.css': ''}, None),
+        ({'app.py': APP.replace('__name__', '__name__, static_url_path=""'), 'static/a.css': ''}, None),
+        ({'app.py': '', 'shop/__init__.py': APP, 'shop/static/a.css': ''}, {'/static': 'shop/static'}),
+        ({'shop/__init__.py': APP, 'shop/static/a.css': '', 'static/a.css': ''}, None),
+        ({}, None),
+    ],
+)
+def test_static_files_are_found(files, wanted, tmp_path):
+    found = detect.look(app_tree(tmp_path, {'app.py': APP, **files}))
+    assert found.variables.get('flask_app_static', (None,))[0] == wanted
+
+
 def test_a_worker_with_variables_is_left_to_the_user(tmp_path):
     found = look(tmp_path, **{'run.sh': 'celery -A $APP worker\n', 'requirements.txt': 'celery'})
     assert 'flask_app_processes' not in found.variables

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import apps, builds, commands, data, entry, environment, finished, packages, programs, routes, settings, workers
+from . import apps, builds, commands, data, entry, environment, finished, packages, programs, routes, settings, statics, workers
 from .source import Source
 
 # the Python of Ubuntu 18.04 to 22.04, and of Debian 11 and 12
@@ -167,9 +166,9 @@ def beside(app: App, source: Source, named: set[str], complete: bool) -> None:
         shared, reasons = app.variables.get('flask_app_shared', ([], ''))
         reason = f"{workers.SCHEDULE_FOLDER}: beat's schedule"
         app.variables['flask_app_shared'] = sorted([*shared, workers.SCHEDULE_FOLDER]), '; '.join(filter(None, [reasons, reason]))
-    static = sorted({path[: path.index('static/') + 6] for path in source.files if re.search(r'(^|/)static/', path)})
-    if static:
-        app.missing.append(f'static files, which the app serves itself ({", ".join(static[:3])})')
+    folders, why = statics.static(source, apps.Finder(source))
+    if folders:
+        app.variables['flask_app_static'] = folders, why
     servers = sorted({SERVERS[name] for name in named if name in SERVERS})
     if servers:
         app.unsure.append(

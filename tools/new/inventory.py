@@ -26,6 +26,7 @@ ORDER = {
     'flask_app_build_packages': "Debian's packages to build what has no wheel: ",
     'flask_app_build_commands': 'makes what the app needs: ',
     'flask_app_shared': 'stays when a new release comes: ',
+    'flask_app_static': 'nginx serves these files without the app: ',
     'flask_app_init_commands': 'once on a machine: ',
     'flask_app_release_commands': 'for each release, before it serves: ',
     'flask_app_processes': "beside gunicorn, a worker's last job may take its stop_timeout: ",

@@ -33,3 +33,17 @@ def jobs():
     for queue, number, seconds in flask.request.get_json():
         QUEUES[queue](number, seconds)
     return 'accepted'
+
+
+@app.route('/static/extension.css')
+def extension():
+    return 'of an extension'
+
+
+# the same files by the app, for comparison
+app.add_url_rule('/own/<path:filename>', view_func=app.send_static_file, endpoint='own')
+
+
+@app.route('/invoice/<name>')
+def invoice(name):
+    return '', 200, {'X-Accel-Redirect': '/protected/' + name}

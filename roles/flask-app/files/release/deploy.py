@@ -1,5 +1,6 @@
 """The deployment of a release: prepare, start a candidate, check its health, switch the traffic, promote, switch the processes."""
 
+import os
 import subprocess
 
 from .commands import prepare
@@ -8,6 +9,7 @@ from .health import REDIRECTED
 from .jobs import Jobs
 from .logs import advice
 from .processes import Processes
+from .static import Static
 from .system import now, print_line
 from .traffic import CANDIDATE
 from .web import Web
@@ -20,10 +22,11 @@ class Deployment(Web):
         super().__init__(config)
         self.processes = Processes(config, self.releases, self.history)
         self.jobs = Jobs(config, self.releases)
+        self.static = Static(config, self.releases)
 
     def pending_changes(self, release):
         """The differences from the state in which the release serves and its processes run, as texts."""
-        parts = (self.pending_web_changes, self.processes.pending_changes, self.jobs.pending_changes)
+        parts = (self.pending_web_changes, self.static.pending_changes, self.processes.pending_changes, self.jobs.pending_changes)
         return [text for part in parts for text in part(release)]
 
     def deploy(self, release, revision):
@@ -43,6 +46,7 @@ class Deployment(Web):
         before = self.releases.current()
         if web_differs:
             self.switch_web(release, before, revision)
+        self.static.publish(release)
         self.switch_processes(release, before, revision)
         self.jobs.switch(release)
 
@@ -52,6 +56,8 @@ class Deployment(Web):
             prepare(self.releases, self.history, release, self.config.command_timeout)
             print_line('starting {} beside {}'.format(release, before) if before else 'starting {}'.format(release))
             redirected = self.start_candidate(release)
+            # before a page that names them can be served
+            self.static.publish(release)
         except Exception as failure:
             self.stop_candidates()
             serves = 'The release {} still serves.'.format(before) if before else 'No release serves yet.'
@@ -110,6 +116,7 @@ class Deployment(Web):
             text = 'The release {} {}: {}\n\nNeither could the previous release, {}: {}\n\n{}'
             raise Failure(text.format(release, how, failure, before, second, stuck))
         self.stop_candidates()
+        self.static.publish(before)
         self.fail(release, failure, how, 'The release {} serves again.'.format(before), revision)
 
     def fail(self, release, failure, how, serves, revision):
@@ -138,7 +145,10 @@ class Deployment(Web):
     def prune(self):
         """Removes releases and files that no rollback, process or job needs, and reports them."""
         used = self.processes.releases_in_use() | self.jobs.releases_in_use()
-        for name in self.releases.prune(self.history, used | {self.releases.current(), self.running_release()}):
+        removed = self.releases.prune(self.history, used | {self.releases.current(), self.running_release()})
+        if removed and os.path.exists(self.static.folder):
+            self.static.prune(set(self.history.served) | {self.releases.current()})
+        for name in removed:
             print_line('removed ' + name)
 
     def activate(self, release, revision=''):
