@@ -14,6 +14,7 @@ GLIBC = 27  # 2.27 is Ubuntu 18.04's, the oldest
 SHOWN_LINES = 40  # a compiler can print thousands
 NOISE = (
     r'^Running as unit|^Main processes terminated|^Service runtime|^CPU time consumed|^(Memory|Network|IO|IP) '
+    r'|^ *(\S*-)?(gcc|g\+\+|cc|clang) |^ *(creating|copying|running|writing|adding|reading) '
     r'|WARNING: (Location|Retrying)|Ignored the following versions|^ ?(Using Python|Resolved|Prepared|Installed|Downloading|Downloaded) '
 )
 # a broken network, which may work at the next attempt; the first lines are uv's, the others pip's
@@ -51,7 +52,8 @@ HINTS = {
     ),
     r'does not satisfy Python': "The lock is for another Python. Lock the packages for the host's, or set flask_app_python.",
     r'network timeout|operation timed out': 'Check the network of the host; python_venv_timeout is the patience, in seconds.',
-    r"cannot import name 'Feature'|use_2to3 is invalid|No module named '(distutils|pkg_resources|imp)'|longintrepr\.h": (
+    # the last two are C code for an older Python
+    r"cannot import name 'Feature'|use_2to3 is invalid|No module named '(distutils|pkg_resources|imp)'|longintrepr\.h|lvalue required": (
         'The locked version is too old to be built with the Python and the setuptools of today. Lock a newer version of it.'
     ),
     r'tunnel error|error sending request': 'Check the network of the host, python_venv_indexes and the proxy (mirrors_proxy).',

@@ -218,10 +218,15 @@ def test_other_errors_bring_one_hint(case, words):
     assert words in found and found.startswith(' ') and 'only as source' not in found
 
 
-@pytest.mark.parametrize('said', ["cannot import name 'Feature' from 'setuptools'", 'error in good setup command: use_2to3 is invalid.'])
+@pytest.mark.parametrize('said', ["cannot import name 'Feature'", 'use_2to3 is invalid.', 'a.c:924: error: lvalue required as'])
 def test_a_version_that_is_too_old_to_be_built_brings_a_hint(said):
     text = f"  {said}\n  [end of output]\n\nERROR: Failed to build 'good' when getting requirements to build wheel"
     assert 'Lock a newer version of it' in pip.hint(result(text), built=['good'])
+
+
+def test_commands_of_a_compiler_are_not_shown():
+    text = 'gcc -O2 -c a.c\nx86_64-linux-gnu-gcc -c b.c\n  copying a.py -> build\na.c:3: fatal error: x.h: No such file or directory\n'
+    assert pip.error(result(text)) == 'a.c:3: fatal error: x.h: No such file or directory'
 
 
 def test_an_error_that_tells_enough_brings_none():
