@@ -177,6 +177,19 @@ def test_another_folder_is_chosen_where_the_app_has_files(tmp_path):
     assert 'instead of data (app.py:5 makes it), which has files of the app' in found.environment['SHOP_DATA'][1]
 
 
+@pytest.mark.parametrize(
+    'packages, text, wanted',
+    [
+        ('flask-whooshee', '', ['whooshee']),
+        ('flask-whooshee', "app.config['WHOOSHEE_DIR'] = '/dev/shm/index'\n", []),
+        ('flask-session', "app.config['SESSION_TYPE'] = 'filesystem'\n", ['flask_session']),
+        ('flask-session', "app.config['SESSION_TYPE'] = 'redis'\n", []),
+    ],
+)
+def test_folders_of_packages_are_shared(packages, text, wanted, tmp_path):
+    assert look(tmp_path, text, **{'requirements.txt': packages}).variables.get('flask_app_shared', ([],))[0] == wanted
+
+
 def test_a_database_outside_the_app_is_said(tmp_path):
     assert 'has its database in /tmp/shop.db' in ' '.join(look(tmp_path, "U = 'sqlite:////tmp/shop.db'\n").unsure)
 

@@ -15,6 +15,8 @@ UPLOADS = re.compile(
     r'(UPLOAD\w*|MEDIA\w*|ATTACHMENT\w*|LOGS?|CACHE)_(FOLDER|DIR|DIRECTORY|PATH|DEST|ROOT)$|^(DATA|STORAGE)_(DIR|DIRECTORY|FOLDER|PATH)$'
 )
 PLACEHOLDER = re.compile(r'(^|/)(\.git\w*|\.?keep|README\S*|\.placeholder)$', re.I)
+# packages that write into a folder where the app starts, unless a setting names another; and what the code says where they do
+WRITERS = {'flask-whooshee': ('whooshee', 'WHOOSHEE_DIR', ''), 'flask-session': ('flask_session', 'SESSION_FILE_DIR', 'filesystem')}
 MAKES = ('os.mkdir', 'os.makedirs')
 LOGGERS = ('FileHandler', 'RotatingFileHandler', 'TimedRotatingFileHandler', 'WatchedFileHandler')
 
@@ -196,6 +198,10 @@ def shared(
         text = ast.unparse(module.tree)
         if '.instance_path' in text and ' instance_path=' not in text:
             found.setdefault(instance, f'{module.path} uses the instance folder')
+    code = '\n'.join(ast.unparse(module.tree) for module in modules)
+    for name, (folder, setting, says) in WRITERS.items():
+        if name in versions and setting not in code and says in code:
+            found.setdefault(folder, f'{name} writes there')
     found = {path: why for path, why in found.items() if not any(path.startswith(f'{other}/') for other in found)}
     for path, why in sorted(found.items()):
         if path == instance or not any(file.startswith(f'{path}/') and not PLACEHOLDER.search(file) for file in source.files):
