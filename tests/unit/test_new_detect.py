@@ -275,8 +275,21 @@ LOCKS = {
 def test_old_packages_are_built_and_an_old_flask_gets_a_file(tmp_path):
     files = {'requirements.txt': 'Flask==0.12.2\nSQLAlchemy==1.2.8\nMarkupSafe==1.1.1\nFlask-Migrate==2.1.1\n', 'migrations/env.py': ''}
     app = look(tmp_path, **files)
-    assert app.variables['flask_app_build_packages'] == (['build-essential', 'python3-dev'], 'for sqlalchemy')
+    assert app.variables['flask_app_build_packages'] == (['build-essential', 'python3-dev'], 'for markupsafe, sqlalchemy')
     assert app.variables['flask_app_release_commands'][0] == ['FLASK_APP=app.py flask db upgrade']
+
+
+@pytest.mark.parametrize(
+    'pin, wanted',
+    [
+        ('MarkupSafe==2.1.1', ['build-essential', 'python3-dev']),
+        ('lxml==4.9.1', ['build-essential', 'python3-dev', 'libxml2-dev', 'libxslt1-dev']),
+        ('MarkupSafe==3.0.2', None),
+        ('MarkupSafe>=2', None),
+    ],
+)
+def test_versions_without_wheels_for_new_pythons_can_be_built(pin, wanted, tmp_path):
+    assert look(tmp_path, **{'requirements.txt': pin}).variables.get('flask_app_build_packages', (None,))[0] == wanted
 
 
 PO = {'shop__translations__de__LC_MESSAGES__messages.po': '', 'shop__translations__fr__LC_MESSAGES__messages.po': ''}

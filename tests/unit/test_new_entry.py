@@ -191,6 +191,14 @@ def test_the_health_path_is_found(kind, tmp_path):
     assert any('flask_app_health_path' in text for text in found.unsure) == (not certain)
 
 
+def test_an_app_that_only_redirects_is_healthy_with_that(tmp_path):
+    views = HOME.replace('return ""', 'return redirect(url_for("docs"))')
+    found = detect.look(app_tree(tmp_path, {'app.py': APP + views}))
+    assert found.variables['flask_app_health_path'][0] == '/'
+    assert found.variables['flask_app_health_status'] == (302, 'app.py:4, which redirects')
+    assert any('flask_app_health_status is 302' in text for text in found.unsure)
+
+
 def test_prefixes_of_blueprints_count(tmp_path):
     files = {
         'shop/__init__.py': """

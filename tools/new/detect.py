@@ -79,8 +79,10 @@ def found_in(folder: Path) -> App:
     modules = list(environment.belongs(source, found.wsgi.partition(':')[0]))
     started = commands.started(source, modules, found)
     app.unsure += finished.find(source, finder, found, modules, started)
-    path, why, unsure = routes.Routes(source, finder).health()
+    path, status, why, unsure = routes.Routes(source, finder).health()
     app.variables['flask_app_health_path'] = path, why
+    if status != 200:
+        app.variables['flask_app_health_status'] = status, why
     app.unsure += unsure
     app.settings, app.environment, unsure = environment.find(source, modules, found)
     app.unsure += unsure
@@ -104,7 +106,7 @@ def found_in(folder: Path) -> App:
         app.variables['flask_app_packages'] = sorted({*debian, *run}), f'for {", ".join(why)}'
     built = sorted(name for name in {*named, *versions} if packages.built(name, versions.get(name, '')))
     if built:
-        headers = sorted({header for name in built for header in packages.BUILT.get(name, '').split()})
+        headers = sorted({header for name in built for header in packages.headers(name)})
         app.variables['flask_app_build_packages'] = ['build-essential', 'python3-dev', *headers], f'for {", ".join(built)}'
     beside(app, source, named, complete=found.start is not None)
     return app

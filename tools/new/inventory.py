@@ -23,14 +23,15 @@ ORDER = {
     'flask_app_workers': "gunicorn's processes, by ",
     'flask_app_gunicorn': "gunicorn's settings: ",
     'flask_app_packages': "Debian's packages ",
-    'flask_app_build_packages': "Debian's packages to build what has no wheel: ",
+    'flask_app_build_packages': "Debian's packages to build what has no wheel for the machine's Python, installed only then: ",
     'flask_app_build_commands': 'makes what the app needs: ',
     'flask_app_shared': 'stays when a new release comes: ',
     'flask_app_static': 'nginx serves these files without the app: ',
     'flask_app_init_commands': 'once on a machine: ',
     'flask_app_release_commands': 'for each release, before it serves: ',
     'flask_app_processes': "beside gunicorn, a worker's last job may take its stop_timeout: ",
-    'flask_app_health_path': 'a release must answer 200 here before it gets traffic: ',
+    'flask_app_health_path': 'a release must answer here before it gets traffic, with 200 unless a status is set: ',
+    'flask_app_health_status': 'instead of 200: ',
 }
 
 

@@ -30,8 +30,11 @@ DEBIAN = {'psycopg2': 'libpq5', 'psycopg': 'libpq5', 'psycopg-c': 'libpq5', 'mys
 BUILT = {'psycopg2': 'libpq-dev', 'psycopg-c': 'libpq-dev', 'mysqlclient': 'default-libmysqlclient-dev pkg-config',
          'python-ldap': 'libldap2-dev libsasl2-dev', 'pycairo': 'libcairo2-dev pkg-config', 'pygraphviz': 'libgraphviz-dev pkg-config',
          'uwsgi': '', 'flask-mysqldb': 'default-libmysqlclient-dev pkg-config'}  # fmt: skip
-# the first versions of others that have one
-WHEELS_SINCE = {'sqlalchemy': (1, 3, 16), 'markupsafe': (1, 1)}
+# the first versions of others that have a wheel for Python 3.13, the newest of hosts, with what the build of an older one needs
+WHEELS_SINCE = {'sqlalchemy': ((2,), ''), 'markupsafe': ((3,), ''), 'cffi': ((1, 17), 'libffi-dev'), 'greenlet': ((3, 1), ''),
+                'gevent': ((24, 10), ''), 'pyyaml': ((6, 0, 2), ''), 'coverage': ((7, 6, 1), ''), 'brotli': ((1, 2), ''),
+                'pillow': ((11,), 'libjpeg-dev zlib1g-dev'), 'lxml': ((5, 3), 'libxml2-dev libxslt1-dev'),
+                'psycopg2-binary': ((2, 9, 10), 'libpq-dev')}  # fmt: skip
 
 
 def canonical(name: str) -> str:
@@ -156,9 +159,14 @@ def python(source: Source) -> tuple[str, str, str]:
 
 
 def built(name: str, version: str) -> bool:
-    """Whether a package of a version, '' where none is named, has to be built on Linux."""
+    """Whether a package of a version, '' where none is named, has to be built on some hosts."""
     numbers = tuple(map(int, re.findall(r'\d+', version)[:3]))
-    return name in BUILT or (bool(numbers) and numbers < WHEELS_SINCE.get(name, (0,)))
+    return name in BUILT or (bool(numbers) and numbers < WHEELS_SINCE.get(name, ((0,), ''))[0])
+
+
+def headers(name: str) -> list[str]:
+    """Debian's packages with what a package's build needs beside a compiler."""
+    return (BUILT.get(name) or WHEELS_SINCE.get(name, ((), ''))[1]).split()
 
 
 def fitting(range_: str, versions: tuple[str, ...] = ('3.12', '3.13', '3.11', '3.10', '3.14', '3.9', '3.8')) -> str:

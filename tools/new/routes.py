@@ -141,11 +141,11 @@ class Routes:
         guarded = guarded or any(GUARD.search(text) for text in others)
         yield Route(path, module.where(call), guarded, away, sure and (view is not None or place == 1))
 
-    def health(self) -> tuple[str, str, list[str]]:
+    def health(self) -> tuple[str, int, str, list[str]]:
         """The path that shows that a release works.
 
         Returns:
-            The path, why, and what the user should look at.
+            The path, its status, why, and what the user should look at.
         """
         found = [route for route in self.all() if route.path]
         guarded = {route.path for route in found if route.guarded}
@@ -172,5 +172,7 @@ class Routes:
                 unsure.append(f'flask_app_health_path is {best.path}, because / {why}; it must answer 200 to anybody.')
             elif not best.sure:
                 unsure.append(f'flask_app_health_path is {best.path}, by {best.where}; it must answer 200.')
-            return best.path, best.where, unsure
-        return '/', 'no route is known', ['flask_app_health_path is /; no route was found that answers GET without arguments.']
+            return best.path, 200, best.where, unsure
+        if away := next((route for route in found if route.path == '/' and route.redirects and route.path not in guarded), None):
+            return '/', 302, f'{away.where}, which redirects', [f'flask_app_health_status is 302, because {away.where} only redirects.']
+        return '/', 200, 'no route is known', ['flask_app_health_path is /; no route was found that answers GET without arguments.']
