@@ -215,6 +215,13 @@ def test_an_app_that_lacks_something_is_told_what_to_set(said, advised):
     assert advised in logs.advice('Traceback\n' + said + '\n', Path('/srv/shop/releases'))
 
 
+def test_another_answer_than_200_is_no_failure_of_the_app():
+    text = 'status 302 instead of 200 within 30 s; the health path is /'
+    assert 'flask_app_health_status: 302' in logs.advice(text, Path('/srv/shop/releases'))
+    assert 'flask_app_shared' in logs.advice(text.replace('302', '404') + '\n[Errno 30]', Path('/srv/shop/releases'))
+    assert logs.advice(text.replace('302', '500'), Path('/srv/shop/releases')) == ''
+
+
 @pytest.mark.parametrize(
     'said',
     [

@@ -109,6 +109,11 @@ def advice(text, releases):
         releases: folder of the releases.
     """
     found = FORBIDDEN.search(text)
+    answer = re.match(r'status (3\d\d|401|403|404) instead of ', text)
+    if answer and not found:
+        return 'If the app works, set flask_app_health_path to a page that answers 200 to anybody, or flask_app_health_status: {}. '.format(
+            answer.group(1)
+        )
     if not found:
         # the first line is the release tool's own
         log = text.partition('\n')[2]
