@@ -255,6 +255,17 @@ def test_source_packages_that_fit_every_computer_are_built_here(job, monkeypatch
     assert lock(job())['wheels'] == [wheel]
 
 
+def test_what_is_built_here_keeps_its_condition(job, index):
+    """A lock may have two versions of a package, for different patch versions of Python, which only the host knows."""
+    pure, gunicorn, packaging = (next(index.glob(f'{name}*')) for name in ('pure-1', 'gunicorn-20', 'packaging-2'))
+    marker = "python_full_version < '3.11.2'"
+    lines = [f'pure==1.0 ; {marker} --hash=sha256:{hashlib.sha256(pure.read_bytes()).hexdigest()}']
+    lines += [f'{path.name.split("-")[0]}=={path.name.split("-")[1]} --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}'
+              for path in (gunicorn, packaging)]  # fmt: skip
+    result = lock(job({'requirements.txt': '\n'.join(lines) + '\n'}))
+    assert len(result['wheels']) == 1 and f'pure==1.0 ; {marker} ' in Path(result['lock']).read_text()
+
+
 def test_they_are_built_on_the_host_if_it_may(job):
     with pytest.raises(LockError, match=r'compiled has no wheel for Python 3.11 .* flask_app_build_packages'):
         lock(job({'requirements.txt': 'compiled\n'}))

@@ -140,7 +140,9 @@ def built(job: Job, requirement_lines: list[str]) -> tuple[list[str], list[Path]
     """
     result, wheels, sources, failed = list(requirement_lines), [], [], []
     for package in without_wheel(job, '\n'.join(requirement_lines)):
-        line = next(line for line in result if name_of(line) == package['name'] or same_source(line, package))
+        named = [line for line in result if name_of(line) == package['name'] or same_source(line, package)]
+        # a lock may have several versions of a package, for different Pythons
+        line = next((line for line in named if f"=={package.get('version')}" in line.split(';')[0].split()[0]), named[0])
         hashed = '--hash=' in line
         if hashed and job.build_on_host:
             sources.append(package['name'])
@@ -153,7 +155,7 @@ def built(job: Job, requirement_lines: list[str]) -> tuple[list[str], list[Path]
             failed.append(refusal(job, package['name'], str(error), hashed, pythons(job, package)))
             continue
         wheels.append(wheel)
-        result[result.index(line)] = locked_line(wheel)
+        result[result.index(line)] = locked_line(wheel, condition(line))
     if failed:
         raise LockError('\n'.join(failed))
     return result, wheels, sources
@@ -177,9 +179,15 @@ def same_source(line: str, package: dict) -> bool:
     return bool(where and where in line)
 
 
+def condition(line: str) -> str:
+    """A line's condition with its semicolon, '' if it has none."""
+    found = re.search(r'\s*;.*?(?=\s--hash|$)', line)
+    return found.group() if found else ''
+
+
 def unconditional(line: str) -> str:
     """A line without its condition, which pip would judge by the controller's Python."""
-    return re.sub(r'\s*;.*?(?=\s--hash|$)', '', line)
+    return line.replace(condition(line), '', 1)
 
 
 def refusal(job: Job, name: str, reason: str, hashed: bool, pythons: list[str]) -> str:

@@ -163,10 +163,14 @@ def is_pure(wheel: Path) -> bool:
     return {(tag.interpreter[:3], tag.abi, tag.platform) for tag in parse_wheel_filename(wheel.name)[3]} >= {('py3', 'none', 'any')}
 
 
-def locked_line(wheel: Path) -> str:
-    """The line of a lock that names a wheel by its hash."""
+def locked_line(wheel: Path, condition: str) -> str:
+    """The line of a lock that names a wheel by its hash.
+
+    Args:
+        condition: of the line that it stands for, with its semicolon; '' for none.
+    """
     name, version, *_ = parse_wheel_filename(wheel.name)
-    return f'{canonicalize_name(name)}=={version} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}'
+    return f'{canonicalize_name(name)}=={version}{condition} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}'
 
 
 def needed(text: str) -> str:
