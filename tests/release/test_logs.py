@@ -206,6 +206,7 @@ def test_an_app_that_may_not_write_is_told_what_to_share(said, shared):
         ),
         ("    NAME = os.environ['SERVER_NAME']\n           ^^^\nKeyError: 'SERVER_NAME'", 'environment variable SERVER_NAME: set'),
         ('sqlalchemy.exc.OperationalError: (sqlite3.OperationalError) no such table: users', 'flask_app_release_commands'),
+        ('cps.py: error: unrecognized arguments: -b unix:/run/shop/app/next.sock', "below if __name__ == '__main__'"),
         ('psycopg2.errors.UndefinedTable: relation "users" does not exist', 'flask_app_release_commands'),
         ('connection to server at "localhost", port 5432 failed: Connection refused', 'Give the app its address'),
         ('  File "/srv/a/venvs/b/lib/python3.11/site-packages/pymongo/synchronous/topology.py", line 383 in select', 'Give the app its'),
@@ -218,6 +219,7 @@ def test_an_app_that_lacks_something_is_told_what_to_set(said, advised):
 def test_another_answer_than_200_is_no_failure_of_the_app():
     text = 'status 302 instead of 200 within 30 s; the health path is /'
     assert 'flask_app_health_status: 302' in logs.advice(text, Path('/srv/shop/releases'))
+    assert 'page that the app has' in logs.advice(text.replace('302', '404'), Path('/srv/shop/releases'))
     assert 'flask_app_shared' in logs.advice(text.replace('302', '404') + '\n[Errno 30]', Path('/srv/shop/releases'))
     assert logs.advice(text.replace('302', '500'), Path('/srv/shop/releases')) == ''
 

@@ -32,6 +32,11 @@ ADVICE = [
         'The app needs the environment variable {0}: set it in flask_app_environment, or in flask_app_secrets if it is secret. ',
     ),
     (
+        r'unrecognized arguments: [^\n]*-b unix:',
+        "The app reads the command line while it is imported, and finds gunicorn's. Let it read it in its own start only, "
+        "below if __name__ == '__main__'. ",
+    ),
+    (
         r'no such table: \w|relation "[\w.]+" does not exist',
         'A table of the database is missing. Make the tables with flask_app_release_commands, such as [flask db upgrade], or with '
         'flask_app_init_commands. ',
@@ -110,6 +115,8 @@ def advice(text, releases):
     """
     found = FORBIDDEN.search(text)
     answer = re.match(r'status (3\d\d|401|403|404) instead of ', text)
+    if answer and answer.group(1) == '404' and not found:
+        return 'Set flask_app_health_path to a page that the app has; or, if it should have this one, flask_app_wsgi to the finished app. '
     if answer and not found:
         return 'If the app works, set flask_app_health_path to a page that answers 200 to anybody, or flask_app_health_status: {}. '.format(
             answer.group(1)
