@@ -29,6 +29,7 @@ flask_app_environment: {MODE: production, SERVER_NAME: shop.example.com, STATIC:
 flask_app_secrets: "{{ vault_secrets }}"
 folder: /srv/x
 tls_mode: acme
+flask_app_after_deploy: [tell the chat]
 """
 SECRETS = """
 vault_secrets: {SECRET_KEY: planted-key, STRIPE_API_KEY: planted-stripe}

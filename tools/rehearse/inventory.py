@@ -18,9 +18,11 @@ from .errors import Stopped
 from .evaluate import CHECKOUT, Values, has_password, is_encrypted
 
 PASSWORD_FILE = '.vault-password'
-# of the project, but not for the rehearsal machine: it has no certificate, one published port, and no production to lock against
+# of the project, but not for the rehearsal machine: it has no certificate, one published port, no production to lock against, and
+# its deploys are nothing to tell a chat
 DROPPED = re.compile(
-    r'(tls_|preflight_|claims_|remove_|machine_)\w+|nginx_(trusted_proxies|listen_port|tls_\w+)|flask_app_(repo_token|lock_\w+)'
+    r'(tls_|preflight_|claims_|remove_|machine_)\w+|nginx_(trusted_proxies|listen_port|tls_\w+)'
+    r'|flask_app_(repo_token|lock_\w+|before_deploy|after_deploy)'
 )
 
 

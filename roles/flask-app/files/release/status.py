@@ -21,7 +21,7 @@ ANSWER_TIMEOUT = 5  # seconds
 PATIENCE = 2  # seconds for a supervisor that does not answer
 SIZE_TIMEOUT = 5  # seconds for each folder
 SIZE_ENTRIES = 500000
-SIZED = ('releases', 'venvs', 'shared')
+SIZED = ('releases', 'venvs', 'static', 'shared')
 EXPIRY_DAYS = 14  # a certificate that is left so few days should have been renewed
 LOW = 0.05  # less of the disk or the memory is a problem
 
