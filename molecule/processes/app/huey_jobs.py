@@ -1,4 +1,4 @@
-"""Jobs by Huey: the worker is `huey_consumer huey_jobs.huey`."""
+"""Jobs by Huey: the worker is `python -m huey.bin.huey_consumer huey_jobs.huey`."""
 
 import records
 from huey import RedisHuey

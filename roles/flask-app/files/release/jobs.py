@@ -63,10 +63,7 @@ class Jobs:
 
     def options(self, release):
         """The settings of a release's jobs by name; {} if it has none, or is gone."""
-        try:
-            return self.releases.settings(release).get('jobs', {})
-        except Failure:
-            return {}
+        return self.releases.options(release, 'jobs')
 
     def unit(self, job, kind='service'):
         """The name of a job's service or timer."""

@@ -7,7 +7,6 @@ and so on. So those of two releases can run side by side, and none can be anothe
 import os
 
 from . import commands
-from .errors import Failure
 from .supervisor import ENDED, FAILED, RUNNING, STARTING, STOPPED, Supervisor
 from .switch import Switch, parse
 from .system import print_line, sync_folder
@@ -59,10 +58,7 @@ class Processes:
 
     def options(self, release):
         """The settings of a release's processes by type; {} if it has none, or is gone."""
-        try:
-            return self.releases.settings(release).get('processes', {})
-        except Failure:
-            return {}
+        return self.releases.options(release, 'processes')
 
     def text(self, release):
         """The contents of supervisor's file for a release, '' if it has no processes."""

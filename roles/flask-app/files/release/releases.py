@@ -39,6 +39,13 @@ class Releases:
                 'There is no complete release {} ({}). See `{}-release list` for the ids.'.format(release, error, self.config.name)
             )
 
+    def options(self, release, name):
+        """One of the settings of a release that are dictionaries; {} if it has none, or is gone."""
+        try:
+            return self.settings(release).get(name, {})
+        except Failure:
+            return {}
+
     def current(self):
         """The id of the release that `current` points to, or ''."""
         link = self.config.current

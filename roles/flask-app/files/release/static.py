@@ -44,13 +44,13 @@ class Static:
         self.folder = str(config.root / 'static')
 
     def files(self, release):
-        """A release's static files: path below this folder to the release's own file.
+        """A release's static files: path below this folder to the release's own file; {} for one that is gone.
 
         Raises:
             Unhealthy: the release has no such folder.
         """
         found = {}
-        for url, name in self.releases.settings(release).get('static', {}).items():
+        for url, name in self.releases.options(release, 'static').items():
             folder = str(self.releases.folder(release) / name)
             if not os.path.isdir(folder):
                 raise Unhealthy("flask_app_static: the release has no folder '{}' for {}.".format(name, url))
