@@ -9,10 +9,10 @@ import pytest
 from machine import play
 
 QUEUES = ('celery', 'rq', 'huey', 'dramatiq')
-JOBS = int(os.environ.get('JOBS', '240'))
-DEPLOYS = int(os.environ.get('DEPLOYS', '3'))
+JOBS = int(os.environ.get('JOBS', '160'))
+DEPLOYS = int(os.environ.get('DEPLOYS', '2'))
 ROLLBACKS = int(os.environ.get('ROLLBACKS', '1'))
-LONGEST = float(os.environ.get('LONGEST', '8'))  # seconds
+LONGEST = float(os.environ.get('LONGEST', '6'))  # seconds
 WANTED = {'celery': 1, 'beat': 1, 'rq': 2, 'huey': 1, 'dramatiq': 1}
 
 
