@@ -154,6 +154,7 @@ lock: $(VENV)/made ## update the lock files; ARGS=--upgrade for newer versions
 	for tool in pdm pip pipenv poetry; do $(lock) --python-version 3.10 $(tools)/$$tool.in -o $(tools)/$$tool.txt || exit; done
 	$(lock) --python-version 3.6 files/flaskrandom/requirements.in -o files/flaskrandom/requirements.txt
 	$(lock) --python-version 3.6 tests/app/requirements.in -o tests/app/requirements.txt
+	$(lock) --python-version 3.6 molecule/connections/app/requirements.in -o molecule/connections/app/requirements.txt
 	$(lock) --python-version 3.6 molecule/processes/app/requirements.in -o molecule/processes/app/requirements.txt
 	$(lock) --python-version 3.6 molecule/release/app/requirements.in -o molecule/release/app/requirements.txt
 

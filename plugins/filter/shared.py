@@ -10,7 +10,8 @@ PART = r'(?!\.{1,2}(/|\Z))[A-Za-z0-9_.@+-]+'
 NAME = re.compile(rf'{PART}(/{PART})*/?')
 FILE = re.compile(r'[^/].*\.[A-Za-z][A-Za-z0-9]*')
 # what a release has of its own, and the folder that holds the files
-TAKEN = {'bin', 'lib', 'pyvenv.cfg', '.flaskenv', '.gunicorn.py', '.release.json', '.manifest.json', '.package', '.git', '.files'}
+TAKEN = {'bin', 'lib', 'pyvenv.cfg', '.connections.py', '.flaskenv', '.gunicorn.py', '.release.json', '.manifest.json', '.package',
+         '.git', '.files'}  # fmt: skip
 
 
 def is_file(name: str) -> bool:

@@ -146,11 +146,45 @@ def test_routes_that_only_a_server_of_the_apps_own_adds_are_said(files, named, t
     assert [text.partition(' gives')[0] for text in said] == ([named] if named else [])
 
 
-@pytest.mark.parametrize('packages, settings', [('', {'threads': 100}), ('gevent\n', {'worker_class': 'gevent'})])
+GEVENT_WEBSOCKET = 'geventwebsocket.gunicorn.workers.GeventWebSocketWorker'
+THREADS = {'worker_class': 'gthread', 'threads': 500}
+
+
+@pytest.mark.parametrize(
+    'packages, settings',
+    [
+        ('', THREADS),
+        ('gevent\n', {'worker_class': 'gevent'}),
+        ('gevent\ngevent-websocket\n', {'worker_class': GEVENT_WEBSOCKET}),
+    ],
+)
 def test_socketio_gets_one_worker(packages, settings, tmp_path):
     found = detect.look(app_tree(tmp_path, {'app.py': APP, 'requirements.txt': 'Flask_SocketIO==5.3.6\n' + packages})).variables
     assert found['flask_app_workers'][0] == 1
     assert found['flask_app_gunicorn'][0] == settings
+
+
+@pytest.mark.parametrize(
+    'packages, command, settings',
+    [
+        ('flask-sock\n', '', THREADS),
+        ('simple-websocket\ngevent\n', '', {'worker_class': 'gevent'}),
+        ('flask-sock\n', 'gunicorn --threads 8 app:app', {'threads': 8}),
+    ],
+)
+def test_websockets_get_workers_that_hold_many_connections(packages, command, settings, tmp_path):
+    files = {'app.py': APP, 'requirements.txt': packages, 'Procfile': f'web: {command}\n'}
+    found = detect.look(app_tree(tmp_path, files)).variables
+    assert found['flask_app_gunicorn'][0] == settings and 'flask_app_workers' not in found
+
+
+def test_server_sent_events_are_not_buffered(tmp_path):
+    view = '\n@{}.route("{}")\ndef {}():\n    return Response(made(), mimetype="text/event-stream")\n'
+    blueprint = 'from flask import Blueprint\nbp = Blueprint("bp", __name__, url_prefix="/live")\napp.register_blueprint(bp)\n'
+    text = APP + blueprint + view.format('bp', '/news', 'news') + view.format('app', '/rooms/<name>', 'room')
+    found = detect.look(app_tree(tmp_path, {'app.py': text})).variables
+    assert found['nginx_stream_paths'][0] == ['/live/news', '/rooms/']
+    assert found['flask_app_gunicorn'][0] == THREADS
 
 
 VIEW = '\n@app.route({})\ndef {}():\n    return ""\n'

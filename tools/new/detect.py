@@ -74,12 +74,16 @@ def found_in(folder: Path) -> App:
         return app
     app.variables['flask_app_wsgi'] = found.wsgi, found.why
     app.unsure += found.unsure
-    gunicorn(app, source, found, named)
     finder = apps.Finder(source)
+    views = routes.Routes(source, finder)
+    streams = views.streams()
+    gunicorn(app, source, found, named, bool(streams))
+    if streams:
+        app.variables['nginx_stream_paths'] = sorted(streams), ', '.join(streams[path] for path in sorted(streams))
     modules = list(environment.belongs(source, found.wsgi.partition(':')[0]))
     started = commands.started(source, modules, found)
     app.unsure += finished.find(source, finder, found, modules, started)
-    path, status, why, unsure = routes.Routes(source, finder).health()
+    path, status, why, unsure = views.health()
     app.variables['flask_app_health_path'] = path, why
     if status != 200:
         app.variables['flask_app_health_status'] = status, why
@@ -135,7 +139,7 @@ def python(app: App, source: Source) -> None:
         app.python = wanted, build
 
 
-def gunicorn(app: App, source: Source, found: entry.Entry, named: set[str]) -> None:
+def gunicorn(app: App, source: Source, found: entry.Entry, named: set[str], streams: bool) -> None:
     """gunicorn's settings: those of the app's own command line, and what its packages need."""
     told = found.start.options if found.start else {}
     where = found.start.where if found.start else ''
@@ -148,9 +152,15 @@ def gunicorn(app: App, source: Source, found: entry.Entry, named: set[str]) -> N
         app.variables['flask_app_workers'] = told['workers'], where
     if 'flask-socketio' in named:
         app.variables['flask_app_workers'] = 1, 'Flask-SocketIO: the requests of a client must reach the same process'
-        kind = next((kind for kind in ('gevent', 'eventlet') if kind in named), '')
-        wanted |= {'worker_class': kind} if kind else {'threads': 100}
-        why.append('Flask-SocketIO: each client holds a connection')
+    long = [name for name in ('flask-socketio', 'flask-sock', 'simple-websocket') if name in named] + ['server-sent events'] * streams
+    if long and ('flask-socketio' in named or not {'worker_class', 'threads'} & set(told)):
+        # Flask-SocketIO chooses by the packages
+        kind = next((kind for kind in ('gevent', 'eventlet') if kind in named), 'gthread')
+        if kind == 'gevent' and 'flask-socketio' in named and 'gevent-websocket' in named:
+            kind = 'geventwebsocket.gunicorn.workers.GeventWebSocketWorker'
+        wanted = {name: value for name, value in wanted.items() if name != 'threads'} | {'worker_class': kind}
+        wanted |= {'threads': 500} if kind == 'gthread' else {}
+        why.append(f'{listed(long)}: each client holds a connection')
     kind = str(wanted.get('worker_class', ''))
     if kind in ('gevent', 'eventlet') and kind not in named:
         app.unsure.append(f'flask_app_gunicorn: {where} asks for {kind} workers, but no package {kind} is named.')
@@ -178,5 +188,3 @@ def beside(app: App, source: Source, named: set[str], complete: bool) -> None:
         )
     if named & {'apscheduler', 'flask-apscheduler'}:
         app.unsure.append('APScheduler: if the app runs it, each worker runs all jobs. Then set flask_app_workers to 1.')
-    if named & {'flask-socketio', 'flask-sock', 'simple-websocket'}:
-        app.unsure.append('Websockets: the site passes no upgrades on yet; Flask-SocketIO falls back to long polling.')

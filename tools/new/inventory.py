@@ -22,6 +22,7 @@ ORDER = {
     'flask_app_python': 'a standalone Python; not needed where the machine has that version: ',
     'flask_app_workers': "gunicorn's processes, by ",
     'flask_app_gunicorn': "gunicorn's settings: ",
+    'nginx_stream_paths': 'answers that reach clients as they are made, server-sent events of ',
     'flask_app_packages': "Debian's packages ",
     'flask_app_build_packages': "Debian's packages to build what has no wheel for the machine's Python, installed only then: ",
     'flask_app_build_commands': 'makes what the app needs: ',

@@ -141,6 +141,23 @@ class Routes:
         guarded = guarded or any(GUARD.search(text) for text in others)
         yield Route(path, module.where(call), guarded, away, sure and (view is not None or place == 1))
 
+    def streams(self) -> dict[str, str]:
+        """Paths of views that answer with server-sent events, as far as they have no arguments, each with its place."""
+        found: dict[str, str] = {}
+        for module in self.source.modules.values():
+            for view in ast.walk(module.tree):
+                if not isinstance(view, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    continue
+                if not any(constant(node).startswith('text/event-stream') for node in ast.walk(view)):
+                    continue
+                for decorator in view.decorator_list:
+                    if isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Attribute) and decorator.args:
+                        key = self._key(module, decorator.func.value)
+                        path = (self.prefix(key)[0].rstrip('/') if key else '') + constant(decorator.args[0]).partition('<')[0]
+                        if decorator.func.attr in ('route', 'get', 'post') and re.fullmatch(r'/[\w.~%@+/-]+', path):
+                            found.setdefault(path, module.where(view))
+        return found
+
     def health(self) -> tuple[str, int, str, list[str]]:
         """The path that shows that a release works.
 

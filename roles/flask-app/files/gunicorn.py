@@ -4,6 +4,7 @@ gunicorn runs in the release's folder. Environment and secrets are set here, bef
 supervisor's file cannot hold every value and is readable by everyone.
 """
 import faulthandler
+import importlib.util
 import json
 import os
 import re
@@ -41,7 +42,8 @@ os.environ.setdefault('PYTHONPATH', sys.path[-1])
 
 wsgi_app = _release['wsgi']
 workers = _release['workers']
-graceful_timeout = _release['graceful_timeout']
+# after the release's own time, websockets and streams are closed, which takes a moment
+graceful_timeout = _release['graceful_timeout'] + 3
 # workers touch their heartbeat file here: in memory, so that it costs no disk writes
 worker_tmp_dir = '/dev/shm'
 # gunicorn 25 and newer would create it in the home directory, where the app's account may not write
@@ -52,7 +54,9 @@ limit_request_field_size = 8192
 limit_request_fields = 32768
 globals().update(_filled(_release['gunicorn']))
 
-
+_spec = importlib.util.spec_from_file_location('connections', '.connections.py')
+_connections = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_connections)
 _markers = os.path.join(_release['run'], 'app')
 
 
@@ -82,6 +86,7 @@ def post_worker_init(worker):
     if all(isinstance(address, str) for address in worker.cfg.address):
         # Only on a unix socket: over TCP, clients could forge these headers.
         worker.wsgi = ProxyFix(worker.wsgi, x_for=1, x_proto=1)
+    worker.wsgi = _connections.LongConnections(worker.wsgi, worker, _release['graceful_timeout'])
     open(_marker(worker.pid), 'w').close()
 
 
