@@ -262,7 +262,7 @@ def test_what_follows_ends_with_it(follow, write, number):
     time.sleep(0.3)
     children = Path('/proc/{0}/task/{0}/children'.format(process.pid)).read_text().split()
     os.kill(process.pid, number)
-    assert process.wait() == 0 and children
+    assert process.wait(10) == 0 and children
     assert not [pid for pid in children if Path('/proc/' + pid).exists()]
 
 

@@ -63,8 +63,8 @@ def show(deployment, since='', grep='', process='', follow=False):
     chosen = sources(deployment, process)
     output = Output(chosen, grep)
     begin = parse_since(since) if since else None
-    # its children end with it
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # its children end with it, also where it was started in the background, which ignores SIGINT
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.default_int_handler)
     try:
         for label, line in collect(chosen, begin):
