@@ -197,7 +197,10 @@ def test_an_address_is_an_inventory():
 
 
 def make(*words):
-    done = subprocess.run(['make', '-n', *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # make in make prints its folder
+    environment = {name: value for name, value in os.environ.items() if name not in ('MAKEFLAGS', 'MAKELEVEL')}
+    command = ['make', '-n', '-o', '.venv/made', *words]
+    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return done.stdout.replace('\\\n', '').replace('\t', ' ')
 
 
