@@ -119,8 +119,10 @@ class Websocket(Client):
     """Speaks RFC 6455, and the app's own protocol: each text is acknowledged by the same text."""
 
     kind = 'websocket'
+    talking = True
 
     async def open(self) -> None:
+        self.talking = True
         key = base64.b64encode(os.urandom(16)).decode()
         upgrade = f'Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n'
         await self.request(upgrade, '101')
@@ -138,6 +140,8 @@ class Websocket(Client):
                 length = int.from_bytes(await self.read(2 if length == 126 else 8), 'big')
             data = await self.read(length) if length else b''
             if kind & 15 == CLOSE:
+                # after this frame, a client sends nothing
+                self.talking = False
                 self.send(data, CLOSE)
                 with contextlib.suppress(asyncio.TimeoutError):
                     if await asyncio.wait_for(self.reader.read(), ANSWER):
@@ -158,7 +162,7 @@ class Websocket(Client):
 
     async def talk(self) -> None:
         """Sends a text every PERIOD."""
-        while True:
+        while self.talking:
             self.report.sent += 1
             self.send(self.text(f'{self.kind}-{self.number}-{self.report.sent}'))
             await asyncio.sleep(PERIOD)
