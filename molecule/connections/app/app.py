@@ -84,8 +84,3 @@ def lines():
             time.sleep(0.5)
 
     return flask.Response(made(), mimetype='text/plain')
-
-
-@app.route('/export')
-def export():
-    return lines()

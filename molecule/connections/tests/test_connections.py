@@ -69,10 +69,6 @@ def test_a_stream_comes_as_the_app_makes_it(path, chat):
     assert found[0][0] < 1 and len(found) >= 3, found
 
 
-def test_answers_of_other_types_are_buffered(chat):
-    assert parts(chat, '/export', 3)[0][0] > 1.5
-
-
 @pytest.mark.parametrize('path, headers, there', [('/silent', 'Accept: text/event-stream\r\n', True), ('/silent', '', False)])
 def test_who_waits_for_events_has_another_timeout(path, headers, there, chat):
     """nginx_app_timeout is 2 s here."""
