@@ -168,7 +168,10 @@ class Jobs:
             commands.run_release_command(settings, self.releases.folder(release), hook, HOOK_TIMEOUT, facts)
 
     def stop_all(self):
-        """Removes all timers and ends the jobs that run."""
+        """Removes all timers, prints their names, and ends the jobs that run."""
+        timers = sorted(path.name for path in self.present() if path.suffix == '.timer')
         self.switch('')
+        for timer in timers:
+            print_line('stopped ' + timer)
         for path in self.running.iterdir() if self.running.exists() else ():
             systemctl('stop', self.unit(path.name))
