@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ansible.plugins.test.core import vault_encrypted
@@ -95,19 +95,30 @@ def problems(options: Mapping) -> Iterator[str]:
     yield from environment_problems(options.get('environment', {}))
 
 
+def entry_errors(variable: str, entries: Mapping, needs: str, problems_of: Callable[[Mapping], Iterator[str]]) -> list[str]:
+    """What is wrong with a dictionary of processes or jobs.
+
+    Args:
+        needs: what each of them must have.
+        problems_of: yields what is wrong with one.
+    """
+    found = []
+    for name, options in entries.items():
+        if not NAME.fullmatch(str(name)):
+            found.append(f"{variable}: names must be up to 32 letters, digits, `-` and `_`, got '{name}'.")
+        elif not isinstance(options, Mapping):
+            found.append(f"{variable}: {name} must have {needs}, got '{options}'.")
+        else:
+            found += [f'{variable}: {name}: {problem}.' for problem in problems_of(options)]
+    return found
+
+
 def process_errors(processes: Mapping) -> list[str]:
     """What is wrong with flask_app_processes."""
-    found = []
-    for name, options in processes.items():
-        if not NAME.fullmatch(str(name)):
-            found.append(f"flask_app_processes: names must be up to 32 letters, digits, `-` and `_`, got '{name}'.")
-        elif not isinstance(options, Mapping):
-            found.append(f"flask_app_processes: {name} must have a command, as in {{{name}: {{command: ...}}}}, got '{options}'.")
-        elif name in ('web', 'release'):
-            found.append(f"flask_app_processes: '{name}' is no process beside gunicorn; see flask_app_wsgi and flask_app_release_commands.")
-        else:
-            found += [f'flask_app_processes: {name}: {problem}.' for problem in problems(options)]
-    return found
+    variable = 'flask_app_processes'
+    taken = [name for name in ('web', 'release') if name in processes]
+    found = [f"{variable}: '{name}' is no process beside gunicorn; see flask_app_wsgi and flask_app_release_commands." for name in taken]
+    return found + entry_errors(variable, {n: o for n, o in processes.items() if n not in taken}, 'a command', problems)
 
 
 def job_problems(options: Mapping) -> Iterator[str]:
@@ -130,15 +141,7 @@ def job_problems(options: Mapping) -> Iterator[str]:
 
 def job_errors(jobs: Mapping) -> list[str]:
     """What is wrong with flask_app_jobs."""
-    found = []
-    for name, options in jobs.items():
-        if not NAME.fullmatch(str(name)):
-            found.append(f"flask_app_jobs: names must be up to 32 letters, digits, `-` and `_`, got '{name}'.")
-        elif not isinstance(options, Mapping):
-            found.append(f"flask_app_jobs: {name} must have a command and a schedule, got '{options}'.")
-        else:
-            found += [f'flask_app_jobs: {name}: {problem}.' for problem in job_problems(options)]
-    return found
+    return entry_errors('flask_app_jobs', jobs, 'a command and a schedule', job_problems)
 
 
 def normalized_jobs(jobs: Mapping) -> dict:

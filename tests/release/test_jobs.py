@@ -189,6 +189,13 @@ def test_a_failure_calls_a_command(host, tmp_path):
     assert (tmp_path / 'told').read_text() == 'shop cleanup a exit-code\n'
 
 
+def test_a_job_that_fails_at_once_is_told_too(host, tmp_path):
+    host.make_release('a', jobs={'cleanup': options()}, job_failure_hook='echo "$JOB $RELEASE" >{}/told'.format(tmp_path))
+    deploy(host, 'a')
+    Deployment(host.config).jobs.ended('cleanup', 'exit-code')
+    assert (tmp_path / 'told').read_text() == 'cleanup a\n'
+
+
 def test_a_success_calls_nothing(host, tmp_path):
     failing(host, 'touch {}/told'.format(tmp_path), 'success')
     assert not (tmp_path / 'told').exists()

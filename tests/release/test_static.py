@@ -77,8 +77,22 @@ def test_a_missing_folder_fails_before_traffic(first):
     first.make_release('b', static={'/static': 'app/none'})
     with pytest.raises(Failure) as caught:
         deploy(first, 'b')
-    assert "flask_app_static: the release has no folder 'app/none' for /static." in str(caught.value)
+    assert "flask_app_static: the release has no folder 'app/none' for /static; a link is none." in str(caught.value)
     assert first.get() == 'well, from a'
+
+
+@pytest.mark.parametrize('link', ['app', 'app/static'])
+def test_a_link_to_a_shared_folder_is_no_static_folder(first, link):
+    """The app could make root publish any file, by links of its own in there."""
+    shared = first.config.root / 'shared/uploads'
+    (shared / 'static').mkdir(parents=True)
+    (shared / 'passwd').write_text('x')
+    folder = first.make_release('b', static=STATIC)
+    (folder / link).parent.mkdir(exist_ok=True)
+    (folder / link).symlink_to(shared)
+    with pytest.raises(Failure) as caught:
+        deploy(first, 'b')
+    assert 'a link is none' in str(caught.value) and 'static/passwd' not in published(first)
 
 
 def test_a_file_takes_the_place_of_a_folder_and_back(first):

@@ -29,7 +29,7 @@ processes = load('plugins/filter/processes.py')
         ({'command': 'x', 'environment': 'A=1'}, "worker: environment must be names with values, got 'A=1'."),
         ({'command': 'wait-for-db && celery worker'}, "worker: command must put `exec` before its last command, got 'wait-for-db"),
         ({'command': 'cd src; celery worker'}, 'must put `exec` before its last command'),
-        ('celery worker', "worker must have a command, as in {worker: {command: ...}}, got 'celery worker'."),
+        ('celery worker', "worker must have a command, got 'celery worker'."),
     ],
 )
 def test_a_mistake_is_named(options, problem):

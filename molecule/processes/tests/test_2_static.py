@@ -2,6 +2,7 @@
 
 import gzip
 import http.client
+from pathlib import Path
 
 import pytest
 
@@ -14,10 +15,12 @@ SETTINGS = {
 
 
 def version(shop, script):
-    """Makes a version of the app whose script has another hash in its name."""
+    """Makes a version of the app with static files; its script has a hash in its name."""
     folder = shop.version()
-    static = shop.folder / folder / 'static'
-    (static / 'app.0123abcd.js').rename(static / f'app.{script}.js')
+    static = Path(folder, 'static')
+    static.mkdir()
+    (static / f'app.{script}.js').write_text('console.log("one");\n' * 100)
+    (static / 'style.css').write_text('body { color: black; }\n' * 100)
     return folder
 
 

@@ -155,7 +155,8 @@ class Jobs:
         Args:
             result: systemd's word for it, such as `success`, `exit-code` or `timeout`.
         """
-        release = self.release_of(job)
+        # one that failed before it noted its release is of the serving one
+        release = self.release_of(job) or self.releases.current()
         settings = self.releases.settings(release)
         hook = settings['job_failure_hook']
         if result == 'success' or not hook:

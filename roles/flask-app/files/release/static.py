@@ -47,13 +47,14 @@ class Static:
         """A release's static files: path below this folder to the release's own file; {} for one that is gone.
 
         Raises:
-            Unhealthy: the release has no such folder.
+            Unhealthy: the release has no such folder, or has a link there.
         """
-        found = {}
+        found, root = {}, os.path.realpath(str(self.releases.folder(release)))
         for url, name in self.releases.options(release, 'static').items():
             folder = str(self.releases.folder(release) / name)
-            if not os.path.isdir(folder):
-                raise Unhealthy("flask_app_static: the release has no folder '{}' for {}.".format(name, url))
+            # a link could lead to a shared folder, where the app could lead root elsewhere
+            if not os.path.isdir(folder) or os.path.realpath(folder) != os.path.join(root, name):
+                raise Unhealthy("flask_app_static: the release has no folder '{}' for {}; a link is none.".format(name, url))
             prefix = url.strip('/')
             found.update((os.path.join(prefix, path), os.path.join(folder, path)) for path in regular_files(folder))
         return found

@@ -29,7 +29,7 @@ class Switch:
     Attributes:
         wanted: the options of the groups that shall run, by name.
         started: the wanted groups that were started.
-        old: the groups that have to go, and when each is overdue: None before it was told to stop.
+        old: the groups that have to go, and when each was told to stop; None before.
     """
 
     def __init__(self, processes, wanted, stays, old):
@@ -77,8 +77,8 @@ class Switch:
             options = self.processes.options(release).get(kind, {})
             limit = options.get('stop_timeout', 0) + STOP_MARGIN
             if self.old[group] is None:
-                self.old[group] = time.monotonic() + limit
-            waited = time.monotonic() - self.old[group] + limit
+                self.old[group] = time.monotonic()
+            waited = time.monotonic() - self.old[group]
             for info in processes:
                 # again and again: supervisor 3 ignores a stop between two attempts to start
                 ends = info['statename'] == 'STOPPING' or info['state'] in ENDED
