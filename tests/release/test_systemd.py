@@ -9,7 +9,7 @@ from release.systemd import Candidates, systemctl
 
 @pytest.fixture
 def candidates(services):
-    return Candidates('shop', 0.5)
+    return Candidates('shop', 10)
 
 
 def test_failures_show_systemctls_output(services):
@@ -64,10 +64,10 @@ def test_stop_waits_for_a_stopping_candidate(services, candidates):
     assert candidates.running() == []
 
 
-def test_a_candidate_that_never_stops_fails(services, candidates):
+def test_a_candidate_that_never_stops_fails(services):
     services.add('b', ending='\n' * 1000)
     with pytest.raises(Failure) as caught:
-        candidates.stop('b')
+        Candidates('shop', 0.5).stop('b')
     assert str(caught.value) == 'shop-next@b.service has not ended in 0.5 s.'
 
 
