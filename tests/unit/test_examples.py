@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = sorted(path.name for path in ROOT.glob('examples/*'))
+EXAMPLES = sorted(path.parent.name for path in ROOT.glob('examples/*/hosts.yml'))
 HOSTS = {name: yaml.safe_load((ROOT / f'examples/{name}/hosts.yml').read_text())['all']['hosts'] for name in EXAMPLES}
 
 
