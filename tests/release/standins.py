@@ -50,14 +50,18 @@ def end(signum, frame):
         os.kill(pid, signal.SIGKILL)
     for pid in workers:
         os.waitpid(pid, 0)
-        if os.path.exists(marks[pid]):
+        if os.path.exists(marks.get(pid, '')):
             os.remove(marks[pid])
     os._exit(0)
 
 marks, master = {}, os.getpid()
+signal.signal(signal.SIGQUIT, end)
+signal.signal(signal.SIGTERM, signal.SIG_IGN if how.get('stubborn') else end)
 for _ in range(release['workers']):
     pid = os.fork()
     if not pid:
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         open(mark(os.getpid()), 'w').close()
         died = time.monotonic() + (1000 if workers else how.get('dies', 1000))
         while True:
@@ -81,8 +85,6 @@ for _ in range(release['workers']):
             connection.close()
     workers.append(pid)
     marks[pid] = mark(pid)
-signal.signal(signal.SIGQUIT, end)
-signal.signal(signal.SIGTERM, signal.SIG_IGN if how.get('stubborn') else end)
 while True:
     signal.pause()
 '''

@@ -1,10 +1,12 @@
 """The candidate's service, whatever state an earlier run has left it in."""
 
 import os
+from pathlib import Path
 
 import pytest
 from release.errors import Failure, Unhealthy
 from release.systemd import Candidates, systemctl
+from standins import wait_for
 
 
 @pytest.fixture
@@ -96,9 +98,11 @@ def test_warnings_are_not_parsed(services, candidates, make_release):
     candidates.stop_all()
 
 
-def test_abort_is_quick(services, candidates, make_release):
+def test_abort_is_quick(services, candidates, make_release, config):
     make_release('b', beside={'stubborn': True})
     candidates.start('b')
+    # before, it would ignore QUIT, as all that a shell starts in the background does
+    wait_for(lambda: list(Path(config.run, 'app').glob('ready-*')))
     candidates.abort('b')
     assert candidates.running() == [] and services.calls()[2].startswith('kill --signal=QUIT')
 
