@@ -15,7 +15,7 @@ from release.supervisor import Program
 from release.traffic import CANDIDATE, Traffic
 from standins import has_ended, wait_for
 
-SHORT = {'path': '/', 'status': 200, 'text': 'well', 'timeout': 0.3}
+SHORT = {'path': '/', 'status': 200, 'text': 'well', 'timeout': 1.5}
 
 
 def deploy(host, release, revision=''):

@@ -386,3 +386,18 @@ def test_the_app_has_the_same_limits_as_candidate_and_under_supervisor():
     limits = set(supervisor.partition('[Service]\n')[2].splitlines())
     assert limits and limits <= set(render('flask-app/next.service.j2').splitlines())
     assert not limits & set(render('flask-app/next.service.j2', supervisor_hardening=False).splitlines())
+
+
+@pytest.mark.parametrize(
+    ('host', 'wanted', 'others', 'build'),
+    [
+        ('3.11', '3.11', {}, ''),
+        ('3.11', '3.12', {}, '3.12'),
+        ('3.11', '3.11.4', {}, '3.11.4'),
+        ('3.11', '', {}, ''),
+        ('3.6', '3.6', {'python_venv_python': 'python3.8'}, '3.6'),
+    ],
+)
+def test_a_python_that_the_host_has_is_not_downloaded(host, wanted, others, build):
+    templar = templar_of(ROOT / 'roles/python-venv', flask_app_python=wanted, preflight_facts={'python': host}, **others)
+    assert templar.template(trust('{{ python_venv_standalone }}')) == build
