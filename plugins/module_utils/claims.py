@@ -96,7 +96,7 @@ def collisions(claim, others, replace=False):
         if normalized(app) == normalized(claim['name']):
             taken('flask_app_name', claim['name'], f'Names must differ in more than - and _. Choose another, or remove {app} first.')
         for domain in sorted(set(claim['domains']) & set(other['domains'])):
-            taken('flask_app_domains', domain, f'Take it out here, or remove it from {app} first.')
+            taken('flask_app_domains', domain, f'Take it out here, or remove it from {app} first. nginx_path_prefix cannot share a domain.')
         if claim['default_site'] and other['default_site']:
             taken('flask_app_domains', '[], the default site,', f'Set domains here, or for {app} first.')
         for variable, port in sorted(claim['ports'].items()):

@@ -71,6 +71,7 @@ def values(folder):
         'command_timeout': 10,
         'host': 'shop.example',
         'scheme': 'http',
+        'prefix': '',
         'redirect_ok': True,
         'supervisor_socket': str(folder / 'supervisor.sock'),
         'programs': str(folder / 'conf.d'),

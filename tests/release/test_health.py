@@ -65,6 +65,17 @@ def test_the_request_is_like_nginxs(serve, config, bind):
     assert len([line for line in lines if line.startswith('Host:')]) == 1
 
 
+def test_an_app_below_a_path_is_asked_there(serve, config, bind):
+    requests = serve(WELL)
+    config.prefix = '/shop'
+    assert health.check_health(config, HEALTH, bind, 5) == FINE
+    config.prefix = ''
+    assert health.check_health(config, HEALTH, bind, 5) == FINE
+    below, whole = (request.decode().split('\r\n') for request in requests)
+    assert below[0] == 'GET /shop/ HTTP/1.1' and below.count('X-Forwarded-Prefix: /shop') == 1
+    assert whole[0] == 'GET / HTTP/1.1' and not [line for line in whole if line.startswith('X-Forwarded-Prefix')]
+
+
 def test_an_app_on_a_port_is_healthy(config):
     with socket.socket() as listener:
         listener.bind(('127.0.0.1', 0))

@@ -188,12 +188,12 @@ class Machine:
         head = ''.join(f'{name}: {value}\r\n' for name, value in fields.items())
         return self.send(f'{"GET" if data is None else "POST"} {path} HTTP/1.1\r\n{head}\r\n'.encode() + body, connection)
 
-    def wait(self, seconds=30):
-        """Waits until GET / answers 200; fails after some seconds."""
+    def wait(self, seconds=30, path='/'):
+        """Waits until GET of a path answers 200; fails after some seconds."""
         deadline = time.monotonic() + seconds
         while True:
             with contextlib.suppress(OSError, http.client.HTTPException):
-                if self.ask().status == 200:
+                if self.ask(path).status == 200:
                     return
             assert time.monotonic() < deadline, f'no answer within {seconds} s'
             time.sleep(0.2)

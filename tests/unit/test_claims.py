@@ -48,7 +48,8 @@ LOOK = (
 SECRET = ['https://me:hunter2@mirror.example/debian']
 COLLISIONS = {
     'domain': ({'domains': ['a.example', 'b.example']}, {'domains': ['b.example']},
-               'flask_app_domains: b.example belongs to the app blog on this machine. Take it out here, or remove it from blog first.'),
+               'flask_app_domains: b.example belongs to the app blog on this machine. Take it out here, or remove it from blog first. '
+               'nginx_path_prefix cannot share a domain.'),
     'default site': ({'default_site': True}, {'default_site': True},
                      'flask_app_domains: [], the default site, belongs to the app blog on this machine. '
                      'Set domains here, or for blog first.'),

@@ -108,6 +108,8 @@ WRONG = {
     'nginx_cache_seconds': [-1, 3601, 'x', True],
     'nginx_stream_timeout': [0, 86401, 'x'],
     'nginx_stream_paths': [['events'], ['/a b'], ['/a;'], ['/a', '/a']],
+    'nginx_path_prefix': ['/', 'shop', '/shop/', '/a//b', '/..', '/a/../b', '/.well-known', '/.nginx-error.', '/a b', '/a;', '/ä', '/a\n',
+                          5],
     'nginx_methods': [[], ['get'], 'GET', ['GET|POST']],
     'nginx_tls_hsts': [-1, 'x', True],
     'nginx_tls_ciphers': [[], ['a;b'], 'ECDHE'],
@@ -153,6 +155,7 @@ RIGHT = [
     {'flask_app_root': '/opt/shop2', 'flask_app_user_home': '/opt/shop'},
     {'flask_app_build_packages': ['build-essential', 'libpq-dev'], 'flask_app_build_memory': '100%'},
     {'flask_app_build_commands': ['npm ci'], 'flask_app_build_timeout': '60', 'flask_app_build_memory': '512M'},
+    {'nginx_path_prefix': '/shop'}, {'nginx_path_prefix': '/~me/Shop_1.0'},
     {'flask_app_requirement': 'httpbin==0.10.2', 'flask_app_wsgi': 'httpbin:app'},
     {'flask_app_python': '3.12.4'},
     {'flask_app_python': '3.12', 'python_venv_standalone_mirror': 'https://me:p%40ss@mirror.example/builds'},
@@ -205,6 +208,7 @@ def run(tmp_path_factory):
     hosts |= {f'right {index}': values for index, values in enumerate(RIGHT)}
     hosts |= {f'root {root} home {home}': {'flask_app_root': root, 'flask_app_user_home': home} for root, home in ROOTS}
     hosts |= {f'tls {says}': values for says, values in certificates(tmp_path_factory.mktemp('tls'))}
+    hosts['path on a port'] = {'nginx_path_prefix': '/shop', 'flask_app_bind': '127.0.0.1:5001'}
     labels = {f'case{index}': case for index, case in enumerate(hosts)}
     inventory = tmp_path_factory.mktemp('inventory') / 'hosts.yml'
     # nothing listens there, so a host that is looked at says so at once
@@ -236,6 +240,12 @@ def test_wrong_values_stop_the_run_before_a_host_is_touched(run, variable, value
     results = run(f'{variable}={value!r}')
     assert HOST_TASK not in results
     assert variable in complaint(results)
+
+
+def test_the_articles_plain_site_is_not_below_a_path(run):
+    results = run('path on a port')
+    assert HOST_TASK not in results
+    assert "nginx_path_prefix must be empty for the article's plain site" in complaint(results)
 
 
 @pytest.mark.parametrize('root, home', ROOTS)

@@ -15,8 +15,8 @@ import pytest
 from tools.rehearse import findings, load, machine, measure, report
 from tools.rehearse.findings import Outcome
 from tools.rehearse.load import Answer
-from tools.rehearse.rehearsal import Result
-from tools.rehearse.settings import Request
+from tools.rehearse.rehearsal import Rehearsal, Result
+from tools.rehearse.settings import Request, Settings
 from tools.rehearse.versions import Version
 
 ITEMS, ORDERS = Request('/items'), Request('/orders', 'POST')
@@ -241,6 +241,13 @@ def test_the_figures_of_a_phase():
     found = report.figures(some, [])
     assert (found['requests'], found['lost'], found['failures']) == (102, 2, {'GET /items: status 502': 2})
     assert (found['p50_ms'], found['p99_ms'], found['slowest'][0]) == (500, 990, {'request': 'GET /items', 'ms': 1000})
+
+
+@pytest.mark.parametrize('prefix', ['', '/shop'])
+def test_the_load_goes_below_the_apps_path(prefix):
+    app = SimpleNamespace(variables={'flask_app_health_path': '/health', 'nginx_path_prefix': prefix}, notes=[])
+    rehearsal = Rehearsal(app, Settings(paths=[ITEMS, Request('/health')]), (Version('', 'old'), Version('', 'new')), None, print)
+    assert rehearsal.requests == [Request(f'{prefix}/health'), Request(f'{prefix}/items')]
 
 
 def test_the_report_names_findings_figures_and_notes():

@@ -26,7 +26,9 @@ OTHER = {'flask_app_name': 'shop', 'flask_app_graceful_timeout': 90, 'nginx_list
          'kernel_settings': {'net.core.somaxconn': 1}}  # fmt: skip
 ACME = {'tls_mode': 'acme', 'flask_app_domains': ['a.example', 'b.example']}
 FILES = {'tls_mode': 'files', 'flask_app_domains': ['*.example'], 'nginx_trusted_proxies': ['10.0.0.0/8'], 'nginx_local_port': 0}
-HOSTS = {'default': {}, 'article': ARTICLE, 'other': OTHER, 'acme': ACME, 'files': FILES}
+BELOW = {'nginx_path_prefix': '/shop', 'flask_app_domains': ['a.example'], 'nginx_stream_paths': ['/events'], 'nginx_cache_seconds': 5,
+         'flask_app_static': {'/static': 'static'}, 'flask_app_shared': ['files'], 'flask_app_internal': {'/files': 'files'}}  # fmt: skip
+HOSTS = {'default': {}, 'article': ARTICLE, 'other': OTHER, 'acme': ACME, 'files': FILES, 'below': BELOW}
 
 # Newer than nginx 1.14.0, which says so only on the host.
 NEWER_NGINX = [
@@ -305,8 +307,30 @@ def test_the_articles_site_has_error_pages_of_nobody(tmp_path):
 def test_headers_come_with_errors_too(host):
     text = site(**HOSTS[host])
     headers = re.findall(r'add_header (X-\S+) ', text)
-    # the app's answers by each location, its own error pages, nginx's
-    assert len(set(headers)) == 2 and sorted(headers) == sorted([*set(headers)] * (text.count('proxy_pass') + 2))
+    # the app's answers by each location, static files, its own error pages, nginx's
+    assert len(set(headers)) == 2 and sorted(headers) == sorted([*set(headers)] * (text.count('proxy_pass') + text.count('alias') + 2))
+
+
+def locations(text):
+    """The locations of a site that are neither named nor nginx's own pages, by their words; the value is their text."""
+    found = re.findall(r'^\tlocation ((?:[=~^]+ )?/\S*) \{\n(.*?)^\t\}', text, re.M | re.S)
+    return {words: inside for words, inside in found if '.' not in words}
+
+
+def test_an_app_below_a_path_has_all_its_locations_there():
+    text = site(**BELOW)
+    found = locations(text)
+    assert list(found) == ['^~ /shop/static/', '^~ /shop/files/', '/shop/events', '/shop/', '= /shop', '/']
+    assert 'alias /srv/flaskrandom/static/static/;' in found['^~ /shop/static/']
+    assert 'internal;' in found['^~ /shop/files/'] and found['/'].split() == ['return', '404;']
+    assert '$app_waits' in found['/shop/'] and 'proxy_cache ' in found['/shop/']
+    assert text.count('proxy_set_header X-Forwarded-Prefix "/shop";') == text.count('proxy_pass')
+
+
+def test_an_app_of_a_whole_site_gets_no_prefix_of_a_client():
+    text = site()
+    assert list(locations(text)) == ['/'] and 'proxy_cookie_path' not in text
+    assert text.count('proxy_set_header X-Forwarded-Prefix "";') == text.count('proxy_pass')
 
 
 def program(text):

@@ -6,7 +6,7 @@ import math
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from . import measure, values
@@ -132,7 +132,9 @@ class Rehearsal:
     @property
     def requests(self) -> list[Request]:
         """The load's requests: the health path and the paths of rehearse.yml."""
-        return list(dict.fromkeys([Request(str(self.variables.get('flask_app_health_path', '/'))), *self.settings.paths]))
+        requests = [Request(str(self.variables.get('flask_app_health_path', '/'))), *self.settings.paths]
+        prefix = str(self.variables.get('nginx_path_prefix', ''))
+        return list(dict.fromkeys(replace(request, path=prefix + request.path) for request in requests))
 
     def install(self) -> None:
         """Installs everything that needs a network; the app does not run yet."""

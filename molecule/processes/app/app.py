@@ -9,6 +9,7 @@ from redis import Redis
 from rq import Queue
 
 app = flask.Flask(__name__)
+app.secret_key = 'of a test'
 redis = Redis()
 QUEUES = {
     'celery': celery_job.delay,
@@ -42,6 +43,13 @@ def extension():
 
 # the same files by the app, for comparison
 app.add_url_rule('/own/<path:filename>', view_func=app.send_static_file, endpoint='own')
+
+
+@app.route('/where')
+def where():
+    flask.session['seen'] = True
+    request = flask.request
+    return flask.jsonify(root=request.script_root, path=request.path, static=flask.url_for('static', filename='style.css'))
 
 
 @app.route('/invoice/<name>')

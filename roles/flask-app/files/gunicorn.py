@@ -10,6 +10,7 @@ import os
 import re
 import sys
 
+from werkzeug.exceptions import NotFound
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 with open('.release.json', encoding='utf-8') as file:
@@ -60,6 +61,35 @@ _spec.loader.exec_module(_connections)
 _markers = os.path.join(_release['run'], 'app')
 
 
+class BelowPrefix:
+    """The app below a path of its site, such as `/shop`: SCRIPT_NAME has the path, and PATH_INFO comes without it.
+
+    nginx sends the path in a header, so that a rollback does not change it. gunicorn knows such a header too, SCRIPT_NAME, but
+    not with gevent-websocket's worker, and it answers other paths with 500.
+    """
+
+    def __init__(self, app):
+        self.app = app
+
+    def __call__(self, environ, start_response):
+        prefix, path = environ.get('HTTP_X_FORWARDED_PREFIX', ''), environ['PATH_INFO']
+        if not prefix:
+            return self.app(environ, start_response)
+        # nginx has chosen the location by the path without `..` and double slashes
+        if not path.startswith(prefix + '/'):
+            return NotFound()(environ, start_response)
+        environ.update(SCRIPT_NAME=prefix, PATH_INFO=path[len(prefix) :])
+
+        def start(status, headers, *more):
+            for index, (name, value) in enumerate(headers):
+                # nginx has the app's own locations below the path, too
+                if name.lower() == 'x-accel-redirect' and value.startswith('/') and not value.startswith(prefix + '/'):
+                    headers[index] = (name, prefix + value)
+            return start_response(status, headers, *more)
+
+        return self.app(environ, start)
+
+
 def _marker(pid):
     """Path of a worker's marker. It has the start time in its name, because process ids are reused."""
     with open('/proc/%d/stat' % pid, 'rb') as file:
@@ -81,11 +111,11 @@ def post_fork(server, worker):
 
 
 def post_worker_init(worker):
-    """Restores the client's address and scheme, and marks this worker as ready: it has imported the app."""
+    """Restores the client's address, scheme and path, and marks this worker as ready: it has imported the app."""
     faulthandler.cancel_dump_traceback_later()
     if all(isinstance(address, str) for address in worker.cfg.address):
         # Only on a unix socket: over TCP, clients could forge these headers.
-        worker.wsgi = ProxyFix(worker.wsgi, x_for=1, x_proto=1)
+        worker.wsgi = ProxyFix(BelowPrefix(worker.wsgi), x_for=1, x_proto=1)
     worker.wsgi = _connections.LongConnections(worker.wsgi, worker, _release['graceful_timeout'])
     open(_marker(worker.pid), 'w').close()
 

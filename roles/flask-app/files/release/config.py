@@ -23,6 +23,7 @@ class Config:
         graceful_timeout: seconds that gunicorn waits for running requests when it stops.
         command_timeout: time limit of an init or release command in seconds.
         host, scheme: of the health requests.
+        prefix: the path that the app is below, such as `/shop`; '' for the whole site.
         redirect_ok: whether a redirect to https on the same host counts as healthy.
         supervisor_socket: of supervisor's XML-RPC interface.
         programs: folder of supervisor's files.
@@ -48,6 +49,7 @@ class Config:
         self.command_timeout = values['command_timeout']
         self.host = values['host']
         self.scheme = values['scheme']
+        self.prefix = values['prefix']
         self.redirect_ok = values['redirect_ok']
         self.supervisor_socket = values['supervisor_socket']
         self.programs = Path(values['programs'])

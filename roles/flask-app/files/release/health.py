@@ -44,9 +44,9 @@ def connect(bind, timeout):
     return http.client.HTTPConnection('127.0.0.1', int(bind.rpartition(':')[2]), timeout=timeout)
 
 
-def nginx_headers(host, scheme):
+def nginx_headers(host, scheme, prefix):
     """The headers that nginx would send for a client on this host."""
-    return {
+    headers = {
         'Host': host,
         'Connection': 'close',
         'X-Request-ID': uuid.uuid4().hex,
@@ -55,6 +55,7 @@ def nginx_headers(host, scheme):
         'X-Forwarded-Host': host,
         'X-Forwarded-Proto': scheme,
     }
+    return dict(headers, **{'X-Forwarded-Prefix': prefix}) if prefix else headers
 
 
 def redirects_to_https(answer, host):
@@ -77,7 +78,7 @@ def check_health(config, health, bind, timeout):
     """
     connection = connect(bind, timeout)
     try:
-        connection.request('GET', health['path'], headers=nginx_headers(config.host, config.scheme))
+        connection.request('GET', config.prefix + health['path'], headers=nginx_headers(config.host, config.scheme, config.prefix))
         answer = connection.getresponse()
         if config.redirect_ok and answer.status != health['status'] and redirects_to_https(answer, config.host):
             return {'problem': '', 'redirected': True}
