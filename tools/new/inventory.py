@@ -19,7 +19,7 @@ PLACEHOLDER = 'address-of-the-machine.invalid'  # .invalid belongs to nobody; th
 # the variables in the order of main.yml, with what is said before the reason
 ORDER = {
     'flask_app_wsgi': 'the app, by ',
-    'flask_app_python': 'a standalone Python; not needed where the machine has that version: ',
+    'flask_app_python': "a standalone Python, unless the machine's own has that version: ",
     'flask_app_workers': "gunicorn's processes, by ",
     'flask_app_gunicorn': "gunicorn's settings: ",
     'nginx_stream_paths': 'answers that reach clients as they are made, server-sent events of ',
