@@ -3,7 +3,7 @@
 
     clients.py ADDRESS:PORT [--name HOST] --until FILE [--websocket PATH=NUMBER] [--socketio PATH=NUMBER] [--events PATH=NUMBER]
 
-A websocket client sends a text of its own every half second and takes the same text, when it comes back, as the
+A websocket client sends a text of its own every second and takes the same text, when it comes back, as the
 acknowledgement; so does one of Socket.IO, by its acknowledgements. An events client reads. When a connection ends, the
 client connects again at once, and every 50 ms until it has an answer.
 
@@ -32,7 +32,7 @@ import struct
 import sys
 import time
 
-PERIOD = 0.5  # seconds between two texts of a client
+PERIOD = 1  # seconds between two texts of a client
 RETRY = 0.05
 ANSWER = 10  # seconds for the server to answer an attempt to connect
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10

@@ -381,7 +381,7 @@ def test_the_program_of_the_default_host():
 def test_the_service_beside():
     service = render('flask-app/next.service.j2', **OTHER)
     assert 'ExecStart=/usr/local/sbin/shop-release serve %i\n' in service
-    assert 'TimeoutStopSec=95\n' in service
+    assert 'TimeoutStopSec=98\n' in service
     assert '[Install]' not in service
 
 

@@ -35,10 +35,25 @@ def slow():
     return index()
 
 
+@app.route('/busy')
+def busy():
+    """Takes the worker for 30 ms, in which it does nothing else."""
+    end = time.monotonic() + 0.03
+    while time.monotonic() < end:
+        pass
+    return index()
+
+
 @sock.route('/ws')
 def websocket(ws):
     while True:
         ws.send(note(ws.receive()))
+
+
+@sock.route('/bye')
+def bye(ws):
+    """Closes the websocket after the first text."""
+    ws.receive()
 
 
 @socketio.on('text')

@@ -4,8 +4,11 @@ import collections
 import contextlib
 import json
 import os
+import select
+import shlex
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -22,6 +25,27 @@ WORKERS = {
     'gthread': {},
     'gevent': {'flask_app_gunicorn': {'worker_class': 'gevent'}, 'flask_app_environment': {'ASYNC_MODE': 'gevent'}},
 }
+
+# 150 requests of 30 ms each; asks the worker to stop as soon as it has accepted all of them, as a deploy does
+STOPPED_AFTER_ACCEPTING = """
+import os, signal, socket, subprocess, time
+PATH = '/run/chat/app/chat.sock'
+waiting = lambda: any(line.split()[5] == '02' and line.endswith(PATH + '\\n') for line in list(open('/proc/net/unix'))[1:])
+connections = []
+for _ in range(150):
+    connections.append(socket.socket(socket.AF_UNIX))
+    connections[-1].connect(PATH)
+    connections[-1].sendall(b'GET /busy HTTP/1.0\\r\\n\\r\\n')
+time.sleep(0.2)
+while waiting():
+    time.sleep(0.1)
+os.kill(int(subprocess.check_output(['supervisorctl', 'pid', 'chat'])), signal.SIGTERM)
+for connection in connections:
+    try:
+        print(connection.recv(12).decode())
+    except OSError as error:
+        print(type(error).__name__)
+"""
 
 pytest_plugins = ['machine']
 
@@ -91,9 +115,28 @@ def test_other_upgrades_do_not_reach_the_app(chat):
     assert not {'Upgrade', 'Connection'} & {name for name, value in seen.items() if value}
 
 
+def test_a_websocket_that_goes_on_sending_is_not_reset(chat):
+    """The app closes it after the first text."""
+    upgrade = 'Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n'
+    for _ in range(5):
+        with chat.connect() as connection:
+            connection.sendall(f'GET /bye HTTP/1.1\r\nHost: localhost\r\n{upgrade}\r\n'.encode())
+            found, ended = b'', 0.0
+            while not ended or time.monotonic() < ended + 0.2:
+                if select.select([connection], [], [], 0.001)[0]:
+                    found += (data := connection.recv(4096))
+                    ended = ended or (0.0 if data else time.monotonic())
+                if b'\r\n\r\n' in found:
+                    connection.sendall(struct.pack('!BBI', 0x81, 0x84, 0) + b'text')
+                    time.sleep(0.001)
+        assert found.endswith(b'\x88\x02\x03\xe8')
+
+
 @pytest.mark.parametrize('workers', WORKERS)
 def test_deploys_while_clients_are_connected(workers, chat, load, root, figures, tmp_path):
-    play('playbook.yml', **WORKERS[workers])
+    # the default, which the scenario shortens for other tests
+    variables = {**WORKERS[workers], 'nginx_app_timeout': 60}
+    play('playbook.yml', **variables)
     root('rm -f /srv/chat/shared/data/texts')
     half = CLIENTS // 2
     kinds = {'websocket=/ws': CLIENTS - half, 'socketio=/socket.io/?EIO=4&transport=websocket': half, 'events=/events': CLIENTS}
@@ -105,7 +148,7 @@ def test_deploys_while_clients_are_connected(workers, chat, load, root, figures,
             shutil.copytree(APP, folder)
             (folder / 'version').write_text(f'{workers} {number}')
             deploys.append(time.time())
-            play('playbook.yml', flask_app_src=str(folder), **WORKERS[workers])
+            play('playbook.yml', flask_app_src=str(folder), **variables)
     cuts = collections.Counter((kind, number, sum(begun < at for begun in deploys)) for kind, number, at, _, _ in result['cuts'])
     ends = collections.Counter(f'{kind} {how}' for kind, _, _, how, _ in result['cuts'])
     longest = max((back or 999) for *_, back in result['cuts'])
@@ -120,3 +163,9 @@ def test_deploys_while_clients_are_connected(workers, chat, load, root, figures,
     assert not lost
     assert answers['failed'] == 0, answers
     assert longest < BACK
+
+
+def test_a_worker_that_stops_serves_what_it_has_accepted(root):
+    play('playbook.yml', **WORKERS['gevent'])
+    answers = root(f'python3 -c {shlex.quote(STOPPED_AFTER_ACCEPTING)}').splitlines()
+    assert collections.Counter(answers) == {'HTTP/1.0 200': 150}

@@ -13,7 +13,9 @@ import threading
 import time
 
 POLL = 0.2  # seconds
+SPREAD = 1  # seconds over which connections are ended at most, so that their clients do not come back all at once
 CLOSING = 2  # seconds for a client to answer that its websocket is closed
+LINGER = 0.5  # seconds for a client, or nginx, to close its side too
 # a frame of the type `close` with the code 1001, `going away`
 GOING_AWAY = b'\x88\x02\x03\xe9'
 # answers that are whole after each event: by content type, how an event ends
@@ -27,6 +29,7 @@ class WebSocket:
         self.sock = sock
         self.lock = threading.Lock()
         self.begun = threading.Event()
+        self.closed = threading.Event()
         self.ending = self.ended = False
 
     def __getattr__(self, name):
@@ -52,7 +55,27 @@ class WebSocket:
             self.ended = True
             self.sock.sendall(GOING_AWAY)
         time.sleep(CLOSING)
+        self.sock.shutdown(socket.SHUT_WR)
+        time.sleep(LINGER)
         self.sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        """Closes the connection when the other side has closed it too: bytes that nobody has read would reset it."""
+        deadline = time.monotonic() + LINGER
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_WR)
+            self.sock.settimeout(LINGER)
+            while self.sock.recv(65536) and time.monotonic() < deadline:
+                pass
+        self.sock.close()
+        self.closed.set()
+
+    def finish(self):
+        """Lets the library's own thread close the connection. After the app has returned, gunicorn would do it at once."""
+        if self.begun.is_set() and not self.closed.wait(LINGER):
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(socket.SHUT_WR)
+            self.closed.wait(LINGER)
 
 
 class Stream:
@@ -111,6 +134,28 @@ class Stream:
             self.source.close()
 
 
+class Listener:
+    """A listening socket that knows its name, also when it is closed."""
+
+    def __init__(self, sock):
+        self.sock = sock
+        self.name = sock.getsockname()
+
+    def __getattr__(self, name):
+        return getattr(self.sock, name)
+
+    def getsockname(self):
+        """Returns its path, or address and port."""
+        return self.name
+
+
+def serve_accepted(worker):
+    """Lets an asynchronous worker serve what it accepted before it stopped: gunicorn asks the closed socket for its name and fails."""
+    handle = worker.handle
+    listeners = {sock: Listener(sock) for sock in worker.sockets}
+    worker.handle = lambda sock, client, address: handle(listeners[sock], client, address)
+
+
 class LongConnections:
     """A WSGI app with its open websockets and streams."""
 
@@ -149,6 +194,7 @@ class LongConnections:
             handler = environ['wsgi.websocket'].handler
             connection = self.watch(WebSocket(handler.socket))
             connection.begun.set()
+            connection.closed.set()
             environ['wsgi.websocket'].raw_write = connection.sendall
             # it takes a client's address, which is empty on a unix socket, for its identity
             handler.client_address = handler.client_address or str(id(connection))
@@ -161,6 +207,7 @@ class LongConnections:
             return self.app(environ, start_response)
         finally:
             self.open.discard(connection)
+            connection.finish()
 
     def watch(self, connection):
         """Notes a connection that has to end when the worker stops."""
@@ -176,7 +223,10 @@ class LongConnections:
             time.sleep(POLL)
         time.sleep(self.graceful_timeout)
         while True:
-            for connection in [connection for connection in list(self.open) if not connection.ending]:
+            ending = [connection for connection in list(self.open) if not connection.ending]
+            begun = time.monotonic()
+            for number, connection in enumerate(ending):
+                time.sleep(max(0, begun + number * min(0.01, SPREAD / len(ending)) - time.monotonic()))
                 connection.ending = True
                 # each in a thread of its own, because a client may be slow to read
                 threading.Thread(target=self.end, args=[connection], daemon=True).start()

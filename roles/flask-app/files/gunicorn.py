@@ -10,6 +10,7 @@ import os
 import re
 import sys
 
+from gunicorn.workers.base_async import AsyncWorker
 from werkzeug.exceptions import NotFound
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -44,7 +45,7 @@ os.environ.setdefault('PYTHONPATH', sys.path[-1])
 wsgi_app = _release['wsgi']
 workers = _release['workers']
 # after the release's own time, websockets and streams are closed, which takes a moment
-graceful_timeout = _release['graceful_timeout'] + 3
+graceful_timeout = _release['graceful_timeout'] + 6
 # workers touch their heartbeat file here: in memory, so that it costs no disk writes
 worker_tmp_dir = '/dev/shm'
 # gunicorn 25 and newer would create it in the home directory, where the app's account may not write
@@ -117,6 +118,8 @@ def post_worker_init(worker):
         # Only on a unix socket: over TCP, clients could forge these headers.
         worker.wsgi = ProxyFix(BelowPrefix(worker.wsgi), x_for=1, x_proto=1)
     worker.wsgi = _connections.LongConnections(worker.wsgi, worker, _release['graceful_timeout'])
+    if isinstance(worker, AsyncWorker):
+        _connections.serve_accepted(worker)
     open(_marker(worker.pid), 'w').close()
 
 
