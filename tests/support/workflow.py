@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 
 import yaml
@@ -34,6 +35,8 @@ def run(folder, inventory, values):
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     environment |= {
         'GITHUB_WORKSPACE': str(folder), 'GITHUB_ENV': str(exported), 'RUNNER_TEMP': str(temporary), 'INVENTORY': str(inventory),
+        # a runner has no connection of an earlier run; in a path that is short enough for ssh's sockets
+        'ANSIBLE_SSH_CONTROL_PATH_DIR': tempfile.mkdtemp(),
     }  # fmt: skip
     printed = ''
     for step in read():

@@ -17,7 +17,7 @@ PASSWORD = 'password of the vault'
 def connection():
     """How Ansible reaches the machine."""
     shown = subprocess.run(['ansible-inventory', '-i', INVENTORY, '--host', 'app'], check=True, capture_output=True, text=True)
-    return json.loads(shown.stdout)
+    return {name: value for name, value in json.loads(shown.stdout).items() if name.startswith('ansible_')}
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def values(connection):
     """What the repository's secrets and variables would be."""
     port, address = str(connection['ansible_port']), connection['ansible_host']
     known = subprocess.run(['ssh-keyscan', '-p', port, address], check=True, capture_output=True, text=True)
-    with open(connection['ansible_ssh_private_key_file']) as file:
+    with open(connection['ansible_private_key_file']) as file:
         return {'SSH_KEY': file.read(), 'KNOWN_HOSTS': known.stdout, 'VAULT_PASSWORD': PASSWORD}
 
 
@@ -36,8 +36,8 @@ def workspace(tmp_path, shop, connection):
     (tmp_path / 'project').symlink_to(CHECKOUT)
     folder = tmp_path / 'inventories/shop'
     (folder / 'group_vars/all').mkdir(parents=True)
-    variables = {**connection, 'ansible_ssh_private_key_file': '/not/on/a/runner'}
-    variables.pop('ansible_ssh_common_args', None)
+    variables = {name: connection[name] for name in ('ansible_host', 'ansible_port', 'ansible_user')}
+    variables['ansible_ssh_private_key_file'] = '/not/on/a/runner'
     (folder / 'hosts.yml').write_text(yaml.safe_dump({'all': {'hosts': {'app': variables}}}))
     secrets = yaml.safe_dump({'flask_app_secrets': {'TOKEN': 'secret of the vault'}})
     encrypted = VaultLib([('default', VaultSecret(PASSWORD.encode()))]).encrypt(secrets)
