@@ -71,6 +71,13 @@ def python():
     return inside('python3', '-c', 'import sys; print("%d.%d" % sys.version_info[:2])')
 
 
+def pip_lock():
+    """The lock of the pip that this project installs for the machine's Python."""
+    files = CHECKOUT / 'roles/python-venv/files'
+    own = files / f'pip-{python()}.txt'
+    return (own if own.exists() else files / 'pip.txt').read_text()
+
+
 def asked_for(path):
     """How often the index was asked for a path."""
     return inside('journalctl', '--unit=index', '--output=cat').count(f'"GET {path} ')
@@ -89,7 +96,8 @@ def index():
             files.addfile(entry, io.BytesIO(content))
             shutil.copytree(CHECKOUT / 'files/flaskrandom', FOLDER / name, dirs_exist_ok=True)
             with open(FOLDER / name / 'requirements.txt', 'a') as lock:
-                lock.write(f'{name}==1.0 \\\n    --hash=sha256:{hashlib.sha256(content).hexdigest()}\n')
+                # and pip itself, which some packages need
+                lock.write(f'{name}==1.0 \\\n    --hash=sha256:{hashlib.sha256(content).hexdigest()}\n{pip_lock()}')
     inside('mkdir', '-p', '/opt/index')
     inside('tar', '--extract', '--directory=/opt/index', stdin=archive.getvalue())
     said = subprocess.run([sys.executable, '-m', 'pip', 'install', '--help'], stdout=subprocess.PIPE, text=True, check=True).stdout
