@@ -98,8 +98,12 @@ releases: $(VENV)/made ## list the releases on HOST= or INVENTORY=
 status: $(VENV)/made ## show what runs on HOST= or INVENTORY=, problems first; ARGS=--json
 	@tools/status $(target) $(options)
 
-# given on the command line, as it was typed: make expands nothing in it, nor does the shell
-quoted = '$(subst ','\'',$(value $1))'
+# given on the command line, as it was typed: make expands nothing in it, nor does the shell, and its lines stay one command
+define newline
+
+
+endef
+quoted = '$(subst $(newline),'$$'\n'',$(subst ','\'',$(value $1)))'
 chosen = $(if $(findstring command line,$(origin $1)),--$2=$(call quoted,$1))
 logs: $(VENV)/made ## show an app's logs on HOST= or INVENTORY=; SINCE=2h, GREP=text, PROCESS=worker or nginx, FOLLOW=1
 	@python -m tools.remote logs $(target) $(options) $(call chosen,SINCE,since) $(call chosen,GREP,grep) \

@@ -210,6 +210,13 @@ def test_make_passes_a_command_on_as_it_was_typed():
     assert 'No command given' in make('run', 'HOST=a@h')
 
 
+def test_make_passes_lines_on_as_one_command():
+    typed = """python -c "\nprint('$x')\n\nprint(2)" """
+    line = make('run', f'CMD={typed}', 'HOST=a@h').splitlines()[-1]
+    shown = subprocess.run(['bash', '-c', 'python() { printf "%s" "${@: -1}"; }; ' + line], stdout=subprocess.PIPE, text=True, check=True)
+    assert shown.stdout == typed
+
+
 def test_make_passes_the_options_of_logs_on():
     words = shlex.split(make('logs', "GREP=it's $x", 'SINCE=2 h', 'FOLLOW=1', 'HOST=h').splitlines()[-1])
     assert words[-3:] == ['--since=2 h', "--grep=it's $x", '--follow']
