@@ -159,6 +159,7 @@ lock: $(VENV)/made ## update the lock files; ARGS=--upgrade for newer versions
 	$(lock) --python-version 3.6 files/flaskrandom/requirements.in -o files/flaskrandom/requirements.txt
 	$(lock) --python-version 3.6 tests/app/requirements.in -o tests/app/requirements.txt
 	$(lock) --python-version 3.6 molecule/connections/app/requirements.in -o molecule/connections/app/requirements.txt
+	$(lock) --python-version 3.6 molecule/data/app/requirements.in -o molecule/data/app/requirements.txt
 	$(lock) --python-version 3.6 molecule/processes/app/requirements.in -o molecule/processes/app/requirements.txt
 	$(lock) --python-version 3.6 molecule/release/app/requirements.in -o molecule/release/app/requirements.txt
 

@@ -32,7 +32,7 @@ def parse(output: str) -> dict:
         `complete` (false: look.sh did not run to its end), `os` (`debian 12`), `python` (`3.11`), `machine` (`x86_64`),
         `glibc` (`2.36`), `python_foreign` (apt's modules do not fit it), `systemd`, `ipv6`, `first_boot` (still running),
         `clock` (Unix time), `machine_id` (/etc/machine-id and the boot id), `processors`, `memory` and `swap` (MB), `free`
-        (MB by folder), `inodes` (free ones by folder), `readonly` and `not_folders` (paths), `untrusted` (owner, mode,
+        (MB by folder), `inodes` (free ones by folder), `readonly`, `not_folders` and `existing` (paths), `untrusted` (owner, mode,
         path), `listeners` (port, program, pid; TCP), `claims` (one JSON text for each app).
     """
     seen: dict[str, list[str]] = {}
@@ -77,6 +77,7 @@ def parse(output: str) -> dict:
         ],
         'listeners': [{'port': int(port), 'program': program, 'pid': int(pid)}
                       for port, program, pid in dict.fromkeys(match.groups() for match in listeners if match)],
+        'existing': seen.get('existing', []),
         'claims': seen.get('claim', []),
     }  # fmt: skip
 
@@ -202,7 +203,8 @@ class ActionModule(ActionBase):
     """Action `check_host`: gathers the state of a host in one execution, without Python there, and fails if it is not fit.
 
     Args (all optional): trusted (paths that only root may change, with all folders above them), only_trusted (check nothing
-        else), folders (paths that are folders or do not exist), ports (by variable), programs (that may have them), app (its
+        else), folders (paths that are folders or do not exist),
+        existing (paths; those that exist are returned), ports (by variable), programs (that may have them), app (its
         name), python (the host's Python, /usr/bin/python3), first_boot (seconds to wait for it, 600).
 
     Returns: what `parse` returns. `machine_id` is the inventory's name of the host where the host has none.
@@ -215,7 +217,8 @@ class ActionModule(ActionBase):
         host, python, first_boot = task_vars['inventory_hostname'], args.get('python', '/usr/bin/python3'), int(args.get('first_boot', 600))
         options = [('-m', python), ('-c', CLAIMS), *(('-t', path) for path in args.get('trusted', []))]
         if not args.get('only_trusted'):
-            options = [('-w', str(first_boot)), *options, *(('-f', path) for path in args.get('folders', []))]
+            options = [('-w', str(first_boot)), *options, *(('-f', path) for path in args.get('folders', [])),
+                       *(('-e', path) for path in args.get('existing', []))]
         script = Path(self._find_needle('files', 'look.sh')).read_text()
         command = shlex.join(['/bin/sh', '-c', script, 'look.sh', *(word for option in options for word in option)])
         try:

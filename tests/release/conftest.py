@@ -79,6 +79,7 @@ def values(folder):
         'log': str(folder / 'shop.log'),
         'site_logs': [str(folder / 'nginx/shop.access.log'), str(folder / 'nginx/shop.error.log')],
         'certificate': '',
+        'services': {},
     }
 
 

@@ -157,6 +157,21 @@ def test_the_last_and_next_runs_of_jobs(host, deployment, services, make_release
     assert shown['job.new'] == 'not run yet' and shown['job.now'] == 'running'
 
 
+# -- the database and the like
+
+
+def test_a_service_that_does_not_run_is_a_problem(deployment, monkeypatch):
+    states = {'postgresql@15-main.service': 'active', 'shop-redis.service': 'failed'}
+    deployment.config.services = {'redis': 'shop-redis.service', 'postgresql': 'postgresql@15-main.service'}
+    monkeypatch.setattr(status, 'properties', lambda unit, *names: {'ActiveState': states[unit]})
+    facts, problems = section('services', deployment)
+    assert problems == ['redis does not run (shop-redis.service: failed)']
+    assert overview.services(facts) == [
+        ('postgresql', 'active, postgresql@15-main.service'),
+        ('redis', 'FAILED, shop-redis.service'),
+    ]
+
+
 # -- the certificate
 
 

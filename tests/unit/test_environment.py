@@ -31,3 +31,20 @@ def test_wrong_names_and_values_are_reported(variable, values, error):
 def test_a_name_in_both_is_reported_once():
     found = environment.errors({'A': 'x', 'B': 'x'}, {'A': 'hidden', 'C': 'hidden'})
     assert found == ["flask_app_secrets: 'A' is in flask_app_environment too. Remove it there."]
+
+
+def test_services_lead_the_app_to_its_own():
+    assert environment.services(['redis', 'postgresql'], 'my-shop', 'shop') == {
+        'DATABASE_URL': 'postgresql://shop@/my-shop?host=/var/run/postgresql',
+        'REDIS_URL': 'unix:///run/my-shop-redis/redis.sock',
+    }
+    assert environment.services([], 'shop', 'shop') == {}
+
+
+def test_a_variable_that_a_service_sets_is_refused_with_what_to_remove():
+    provided = environment.services(['postgresql'], 'shop', 'shop')
+    (said,) = environment.errors({'REDIS_URL': 'redis://a'}, {'DATABASE_URL': 'hidden'}, provided)
+    assert said == (
+        "flask_app_secrets: 'DATABASE_URL' is set by flask_app_services, which has postgresql. Remove it here, or, for a server "
+        'elsewhere, postgresql there.'
+    )

@@ -68,6 +68,11 @@ WRONG = {
     'flask_app_secrets': [{'A B': 'x'}, {'A': False}, {'A': {'B': 'x'}}, 'A=1'],
     'flask_app_shared': [{'a': 'b'}, 'instance', ['/srv'], ['../x'], ['a/../b'], [''], ['bin'], [1],
                          ['.files'], ['.flaskenv'], ['a', 'a/b'], ['a', 'a/'], ['app.py/']],
+    'flask_app_services': ['postgresql', ['mysql'], ['redis', 1], [['redis']]],
+    'redis_memory': [0, 'x', True, 1.5],
+    'redis_eviction': ['volatile-lru', True],
+    'redis_app': ['other'],
+    'postgresql_database': ['other'],
     'flask_app_packages': ['git', ['git-'], ['--purge'], ['git=1.0'], ['libc6:i386'], ['lib*'], ['Git'], [''], ['a b'], [1]],
     'flask_app_exclude': ['*.pyc', [1]],
     'flask_app_init_commands': ['flask init', [''], [True]],
@@ -134,6 +139,13 @@ WRONG = {
     'python_venv_phyton': ['python3'],
     'python_venv_standalone': ['3.12'],
 }
+# values that flask_app_services: [postgresql, redis] excludes, by the variable that the run names
+WITH_SERVICES = {
+    'flask_app_environment': {'DATABASE_URL': 'postgresql://hidden'},
+    'flask_app_secrets': {'REDIS_URL': 'redis://hidden'},
+    'flask_app_user': 'pg_shop',
+    'flask_app_name': 'template1',
+}
 # folders of the app whose account owns a folder above
 ROOTS = [('/home/shop/app', '/home/shop'), ('/opt/shop/a/b', '/opt/shop')]
 # these are right, and get as far as the look at a host that is not there
@@ -158,6 +170,8 @@ RIGHT = [
     {'nginx_path_prefix': '/shop'}, {'nginx_path_prefix': '/~me/Shop_1.0'},
     {'flask_app_requirement': 'httpbin==0.10.2', 'flask_app_wsgi': 'httpbin:app'},
     {'flask_app_python': '3.12.4'},
+    {'flask_app_services': ['postgresql', 'redis'], 'redis_memory': '128', 'redis_eviction': 'allkeys-lru'},
+    {'flask_app_user': 'pg_shop', 'flask_app_services': ['redis'], 'flask_app_environment': {'DATABASE_URL': 'x'}},
     {'flask_app_python': '3.12', 'python_venv_standalone_mirror': 'https://me:p%40ss@mirror.example/builds'},
     {'python_venv_python': 'python3.8', 'flask_app_wsgi': 'app:app', 'flask_app_health_path': '/?a=b'},
 ]  # fmt: skip
@@ -207,6 +221,8 @@ def run(tmp_path_factory):
     hosts |= {f'lacks {lacks}': {'flask_app_src': str(folder)} for lacks, folder in folders(tmp_path_factory)}
     hosts |= {f'right {index}': values for index, values in enumerate(RIGHT)}
     hosts |= {f'root {root} home {home}': {'flask_app_root': root, 'flask_app_user_home': home} for root, home in ROOTS}
+    both = ['postgresql', 'redis']
+    hosts |= {f'services {variable}': {'flask_app_services': both, variable: value} for variable, value in WITH_SERVICES.items()}
     hosts |= {f'tls {says}': values for says, values in certificates(tmp_path_factory.mktemp('tls'))}
     hosts['path on a port'] = {'nginx_path_prefix': '/shop', 'flask_app_bind': '127.0.0.1:5001'}
     labels = {f'case{index}': case for index, case in enumerate(hosts)}
@@ -253,6 +269,13 @@ def test_a_root_below_the_accounts_home_stops_the_run_before_a_host_is_touched(r
     results = run(f'root {root} home {home}')
     assert HOST_TASK not in results
     assert f"flask_app_root must not be below flask_app_user_home, '{home}'" in complaint(results)
+
+
+@pytest.mark.parametrize('variable', WITH_SERVICES)
+def test_what_services_exclude_stops_the_run_before_a_host_is_touched(run, variable):
+    results = run(f'services {variable}')
+    assert HOST_TASK not in results
+    assert variable in complaint(results) and 'hidden' not in complaint(results)
 
 
 @pytest.mark.parametrize('lacks, variable', [('requirements.txt', 'flask_app_requirements'), ('app.py', 'flask_app_wsgi')])

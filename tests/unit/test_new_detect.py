@@ -442,3 +442,35 @@ def test_the_python_that_the_app_asks_for(file, text, version, hint, tmp_path):
     found = look(tmp_path, **{file: text})
     assert found.variables.get('flask_app_python', (None,))[0] == version
     assert found.python == hint
+
+
+POSTGRESQL = "URL = os.environ['DATABASE_URL']\n"
+REDIS = "QUEUE = os.getenv('REDIS_URL', 'redis://')\n"
+
+
+@pytest.mark.parametrize(
+    'code, packages, wanted',
+    [
+        (POSTGRESQL, 'psycopg2-binary==2.9', ['postgresql']),
+        (POSTGRESQL, 'psycopg[binary]', ['postgresql']),
+        (POSTGRESQL + REDIS, 'psycopg2\nrq', ['postgresql', 'redis']),
+        (REDIS, 'redis', ['redis']),
+        # another server's, or another variable's
+        (POSTGRESQL, 'pymysql', None),
+        (POSTGRESQL, 'pg8000', None),
+        ('', 'psycopg2\nredis', None),
+    ],
+)
+def test_services_are_made_for_an_app_that_can_reach_them(code, packages, wanted, tmp_path):
+    found = look(tmp_path, code, **{'requirements.txt': packages})
+    assert found.variables.get('flask_app_services', (None,))[0] == wanted
+    # nobody is asked for what is set
+    made = {'postgresql': 'DATABASE_URL', 'redis': 'REDIS_URL'}
+    assert not {made[service] for service in wanted or []} & set(found.settings)
+    assert ('address of a server' in str(found.unsure)) == (wanted is None)
+
+
+def test_clients_that_need_another_form_of_the_address_are_named(tmp_path):
+    found = look(tmp_path, POSTGRESQL + REDIS, **{'requirements.txt': 'psycopg[binary]\nsqlalchemy\ncelery[redis]\nredis\n'})
+    assert found.variables['flask_app_services'][0] == ['postgresql', 'redis']
+    assert 'postgresql+psycopg://' in str(found.unsure) and 'Celery needs another form of it' in str(found.unsure)

@@ -5,17 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import apps, builds, commands, data, entry, environment, finished, packages, programs, routes, settings, statics, workers
+from . import apps, builds, commands, data, entry, environment, finished, packages, programs, routes, services, settings, statics, workers
 from .source import Source
 
 # the Python of Ubuntu 18.04 to 22.04, and of Debian 11 and 12
 USUAL = ('3.6', '3.8', '3.9', '3.10', '3.11')
-SERVERS = {
-    'redis': 'Redis', 'flask-redis': 'Redis', 'rq': 'Redis', 'psycopg2': 'PostgreSQL', 'psycopg2-binary': 'PostgreSQL',
-    'psycopg': 'PostgreSQL', 'psycopg-binary': 'PostgreSQL', 'asyncpg': 'PostgreSQL', 'pymysql': 'MySQL',
-    'mysqlclient': 'MySQL', 'pymongo': 'MongoDB',
-    'elasticsearch': 'Elasticsearch', 'pylibmc': 'memcached',
-}  # fmt: skip
 
 
 @dataclass
@@ -26,6 +20,7 @@ class App:
         variables: of this project's, by name: value and why.
         settings: environment variables that the app reads.
         environment: those that get a value: value and why.
+        provided: those that flask_app_services sets, which nobody has to give.
         python: what the app says of versions of Python, and one that fits; '' where it says nothing.
         packages: file with the app's packages.
         unsure: what the user should look at.
@@ -35,6 +30,7 @@ class App:
     variables: dict[str, tuple[object, str]] = field(default_factory=dict)
     settings: dict[str, settings.Setting] = field(default_factory=dict)
     environment: dict[str, tuple[str, str]] = field(default_factory=dict)
+    provided: dict[str, settings.Setting] = field(default_factory=dict)
     python: tuple[str, str] = '', ''
     packages: str = ''
     unsure: list[str] = field(default_factory=list)
@@ -112,13 +108,15 @@ def found_in(folder: Path) -> App:
     if built:
         headers = sorted({header for name in built for header in packages.headers(name)})
         app.variables['flask_app_build_packages'] = ['build-essential', 'python3-dev', *headers], f'for {", ".join(built)}'
+    made, why, unsure = services.find({*named, *versions}, app.settings)
+    if made:
+        app.variables['flask_app_services'] = made, why
+        for service in made:
+            name = services.SERVICES[service][0]
+            app.provided[name] = app.settings.pop(name)
+    app.unsure += unsure
     beside(app, source, named, complete=found.start is not None)
     return app
-
-
-def listed(names: list[str]) -> str:
-    """Names as a sentence has them."""
-    return ' and '.join(filter(None, [', '.join(names[:-1]), *names[-1:]]))
 
 
 def python(app: App, source: Source) -> None:
@@ -160,7 +158,7 @@ def gunicorn(app: App, source: Source, found: entry.Entry, named: set[str], stre
             kind = 'geventwebsocket.gunicorn.workers.GeventWebSocketWorker'
         wanted = {name: value for name, value in wanted.items() if name != 'threads'} | {'worker_class': kind}
         wanted |= {'threads': 500} if kind == 'gthread' else {}
-        why.append(f'{listed(long)}: each client holds a connection')
+        why.append(f'{services.listed(long)}: each client holds a connection')
     kind = str(wanted.get('worker_class', ''))
     if kind in ('gevent', 'eventlet') and kind not in named:
         app.unsure.append(f'flask_app_gunicorn: {where} asks for {kind} workers, but no package {kind} is named.')
@@ -169,7 +167,7 @@ def gunicorn(app: App, source: Source, found: entry.Entry, named: set[str], stre
 
 
 def beside(app: App, source: Source, named: set[str], complete: bool) -> None:
-    """The app's other processes, what this project does not have yet, and the servers that the app needs."""
+    """The app's other processes, and what nginx serves without it."""
     processes, why, unsure = workers.find(source, named, complete)
     if processes:
         app.variables['flask_app_processes'] = processes, why
@@ -181,10 +179,5 @@ def beside(app: App, source: Source, named: set[str], complete: bool) -> None:
     folders, why = statics.static(source, apps.Finder(source))
     if folders:
         app.variables['flask_app_static'] = folders, why
-    servers = sorted({SERVERS[name] for name in named if name in SERVERS})
-    if servers:
-        app.unsure.append(
-            f'The app has a client for {listed(servers)}, which this project does not set up: give it the address of a server.'
-        )
     if named & {'apscheduler', 'flask-apscheduler'}:
         app.unsure.append('APScheduler: if the app runs it, each worker runs all jobs. Then set flask_app_workers to 1.')

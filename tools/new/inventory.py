@@ -24,6 +24,7 @@ ORDER = {
     'flask_app_gunicorn': "gunicorn's settings: ",
     'nginx_stream_paths': 'answers that reach clients as they are made, server-sent events of ',
     'flask_app_packages': "Debian's packages ",
+    'flask_app_services': 'made on the machine; for a server elsewhere, remove this and give its address in vault.yml: ',
     'flask_app_build_packages': "Debian's packages to build what has no wheel for the machine's Python, installed only then: ",
     'flask_app_build_commands': 'makes what the app needs: ',
     'flask_app_shared': 'stays when a new release comes: ',

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from tools.new.services import SERVICES
+
 from . import measure, values
 from .errors import Stopped
 from .evaluate import CHECKOUT
@@ -61,6 +63,7 @@ class Rehearsal:
             locks: the inventory's folder, which may have locks of production.
         """
         unknown = self.app.unknown | (set() if self.app.complete else values.read_by(self.new.folder) - set(self.app.environment))
+        unknown -= {SERVICES[service][0] for service in self.variables.get('flask_app_services', []) if service in SERVICES}
         plain, private, generated = values.choose(self.app.environment, self.app.secrets, unknown, self.settings.environment, self.domains)
         if generated:
             self.notes.append(f'Generated for the rehearsal: {", ".join(generated)}.')

@@ -45,7 +45,8 @@ def is_generated(name: str) -> bool:
 
 def read_by(folder: str) -> set[str]:
     """The variables without which an app's code fails, and the secrets that it reads, as far as `make new` sees them."""
-    settings = detect.look(Path(folder)).settings.values() if folder else ()
+    app = detect.look(Path(folder)) if folder else detect.App()
+    settings = [*app.settings.values(), *app.provided.values()]
     return {setting.name for setting in settings if setting.need == 2 or (setting.need and setting.generated)}
 
 

@@ -1,11 +1,12 @@
 #!/bin/sh
 # Prints the state of this host, one `key=value` a line, as far as the options ask for it. Changes nothing, needs no Python.
 #
-#   look.sh [-w SECONDS] [-m PYTHON] [-c FOLDER] [-f PATH]... [-t PATH]...
+#   look.sh [-w SECONDS] [-m PYTHON] [-c FOLDER] [-e PATH]... [-f PATH]... [-t PATH]...
 #
 #   -w  wait for the end of cloud-init's first boot, at most so long; first, because it sets up what the others look at
 #   -m  the machine; PYTHON is the command whose version is printed
 #   -c  the claims in this folder
+#   -e  the path, if it exists
 #   -f  whether the path is a folder or can be created as one
 #   -t  the folders on the way to the path that accounts other than root can change
 #
@@ -74,11 +75,12 @@ trusted() {
 }
 
 echo # ends the line of a prompt of sudo's
-while getopts w:m:c:f:t: option; do
+while getopts w:m:c:e:f:t: option; do
   case $option in
     w) first_boot "$OPTARG" ;;
     m) machine "$OPTARG" ;;
     c) claims "$OPTARG" ;;
+    e) if [ -e "$OPTARG" ]; then printf 'existing=%s\n' "$OPTARG"; fi ;;
     f) folder "$OPTARG" ;;
     t) trusted "$OPTARG" ;;
     *) exit 2 ;;

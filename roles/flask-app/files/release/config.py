@@ -32,6 +32,7 @@ class Config:
         log: the program's log file, written by supervisor.
         site_logs: nginx's log files of the app's site.
         certificate: the file with the site's certificate, '' without TLS.
+        services: systemd's units of the app's database and the like, by service.
     """
 
     def __init__(self, name, values):
@@ -58,6 +59,7 @@ class Config:
         self.log = values['log']
         self.site_logs = values['site_logs']
         self.certificate = values['certificate']
+        self.services = values['services']
 
     @property
     def uses_socket(self):

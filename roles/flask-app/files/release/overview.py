@@ -56,6 +56,11 @@ def jobs(facts):
     return [('job.' + one['name'], ', '.join(filter(None, [one['result'], *times(one)]))) for one in facts]
 
 
+def services(facts):
+    shown = {'active': 'active'}
+    return [(one['name'], '{}, {}'.format(shown.get(one['state'], one['state'].upper()), one['unit'])) for one in facts]
+
+
 def times(job):
     """When a job ran and will run."""
     return ['{} {}'.format(name, job[name]) for name in ('last', 'next') if job[name]] or ([] if job['result'] else ['not run yet'])
@@ -78,7 +83,7 @@ def pending_changes(facts):
     return [] if facts else [('drift', 'none of the release, its program and its processes; `make drift` looks at the rest too')]
 
 
-SECTIONS = (release, releases, web, processes, jobs, certificate, disk, memory, pending_changes)
+SECTIONS = (release, releases, web, processes, jobs, services, certificate, disk, memory, pending_changes)
 
 
 def lines(facts):

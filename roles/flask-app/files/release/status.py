@@ -163,6 +163,17 @@ def jobs(deployment, problems):
     return found
 
 
+def services(deployment, problems):
+    """The app's database and the like: their units' states."""
+    found = []
+    for service, unit in sorted(deployment.config.services.items()):
+        state = properties(unit, 'ActiveState').get('ActiveState', 'unknown')
+        if state != 'active':
+            problems.append('{} does not run ({}: {})'.format(service, unit, state))
+        found.append({'name': service, 'unit': unit, 'state': state})
+    return found
+
+
 def certificate(deployment, problems):
     """The days that are left of the site's certificate; nothing without TLS."""
     path = deployment.config.certificate
@@ -202,7 +213,7 @@ def memory(deployment, problems, path='/proc/meminfo'):
     return facts
 
 
-SECTIONS = (release, releases, pending_changes, web, processes, jobs, certificate, disk, memory)
+SECTIONS = (release, releases, pending_changes, web, processes, jobs, services, certificate, disk, memory)
 
 
 def gather(deployment):
