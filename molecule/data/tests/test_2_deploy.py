@@ -92,3 +92,11 @@ def test_a_redis_that_is_taken_out_of_the_variable_stops_and_keeps_its_data(apps
     assert apps.ask('/').json()['queued'] is None
     play('playbook.yml', flask_app_src=str(folder))
     assert subprocess.run(['tools/drift', '-i', INVENTORY, '-e', f'flask_app_src={folder}'], cwd=CHECKOUT).returncode == 0
+
+
+def test_an_app_with_the_package_gets_its_instance_beside_them(apps, root):
+    assert root('systemctl is-active redis-server || true') == 'inactive'
+    path = apps.inventory('old', flask_app_packages=['redis-server'])
+    play('playbook.yml', '-i', str(path), '--limit=old')
+    assert root('redis-cli ping') == 'PONG'
+    play('remove.yml', '-i', str(path), '--limit=old')
