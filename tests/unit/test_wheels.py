@@ -41,4 +41,8 @@ def test_the_bundle_has_the_packages_of_all_roles():
         role = path.relative_to(ROOT).parts[1].replace('-', '_')
         names = (yaml.safe_load(path.read_text()) or {}).get(f'{role}_packages', [])
         needed.update(names if isinstance(names, list) else [])
+    # the services' are an app's own
+    assert 'flask_app_service_packages' in (ROOT / 'bundle.yml').read_text()
+    services = [yaml.safe_load((ROOT / f'roles/{role}/vars/main.yml').read_text())[f'{role}_packages'] for role in ('postgresql', 'redis')]
+    bundled.update(*services)
     assert {'nginx', 'supervisor', 'ufw', 'ca-certificates'} <= needed <= bundled
