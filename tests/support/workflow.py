@@ -35,20 +35,19 @@ def run(folder, inventory, values):
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     environment |= {
         'GITHUB_WORKSPACE': str(folder), 'GITHUB_ENV': str(exported), 'RUNNER_TEMP': str(temporary), 'INVENTORY': str(inventory),
-        # a runner has no connection of an earlier run; in a path that is short enough for ssh's sockets
-        'ANSIBLE_SSH_CONTROL_PATH_DIR': tempfile.mkdtemp(),
     }  # fmt: skip
     printed = ''
-    for step in read():
-        if 'run' not in step:
-            continue
-        given = {name: values.get(name, '') for name in step.get('env', {})}
-        added = dict(line.split('=', 1) for line in exported.read_text().splitlines())
-        done = subprocess.run(
-            ['bash', '-e', '-c', step['run']], cwd=folder, env=environment | added | given, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600,
-        )  # fmt: skip
-        printed += done.stdout
-        if done.returncode:
-            return done.returncode, printed
+    # a runner has no connection of an earlier run; ssh's sockets need a short path
+    with tempfile.TemporaryDirectory() as sockets:
+        environment['ANSIBLE_SSH_CONTROL_PATH_DIR'] = sockets
+        for step in (step for step in read() if 'run' in step):
+            given = {name: values.get(name, '') for name in step.get('env', {})}
+            added = dict(line.split('=', 1) for line in exported.read_text().splitlines())
+            done = subprocess.run(
+                ['bash', '-e', '-c', step['run']], cwd=folder, env=environment | added | given, text=True,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600,
+            )  # fmt: skip
+            printed += done.stdout
+            if done.returncode:
+                return done.returncode, printed
     return 0, printed

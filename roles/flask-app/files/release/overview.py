@@ -57,8 +57,8 @@ def jobs(facts):
 
 
 def services(facts):
-    shown = {'active': 'active'}
-    return [(one['name'], '{}, {}'.format(shown.get(one['state'], one['state'].upper()), one['unit'])) for one in facts]
+    states = [one['state'] if one['state'] == 'active' else one['state'].upper() for one in facts]
+    return [(one['name'], '{}, {}'.format(state, one['unit'])) for one, state in zip(facts, states)]
 
 
 def times(job):
