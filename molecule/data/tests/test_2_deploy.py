@@ -13,7 +13,7 @@ CHANGES = {
     'cd /; runuser -u postgres -- psql -c "ALTER ROLE shop SUPERUSER"': 'postgresql: Create the role$',
     f'echo "# note" >>$(echo {SETTINGS})': '/conf.d/flask-host.conf$',
     'echo "# note" >>/etc/flask-host/redis/shop.conf': '/etc/flask-host/redis/shop.conf$',
-    'cd /; runuser -u postgres -- psql -c "GRANT CONNECT ON DATABASE shop TO PUBLIC"': "postgresql: Remove other roles' rights to the database$",
+    'cd /; runuser -u postgres -- psql -c "GRANT CONNECT ON DATABASE shop TO PUBLIC"': "other roles' rights to the database$",
 }
 
 

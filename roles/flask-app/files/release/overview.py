@@ -57,8 +57,11 @@ def jobs(facts):
 
 
 def services(facts):
-    states = [one['state'] if one['state'] == 'active' else one['state'].upper() for one in facts]
-    return [(one['name'], '{}, {}'.format(state, one['unit'])) for one, state in zip(facts, states)]
+    lines = []
+    for one in facts:
+        state = one['state'] if one['state'] == 'active' else one['state'].upper()
+        lines.append((one['name'], '{}, {}'.format(state, one['unit'])))
+    return lines
 
 
 def times(job):
